@@ -1,0 +1,42 @@
+"""What an exported graph needs before it is shipped: fixed names and weights stored as half floats."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
+    """Renames graph inputs and outputs, and every use of them."""
+    for value in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
+        value.name = names.get(value.name, value.name)
+    for node in model.graph.node:
+        for field in (node.input, node.output):
+            for index, name in enumerate(field):
+                field[index] = names.get(name, name)
+
+
+def store_as_half(model: onnx.ModelProto, smallest: int = 256) -> None:
+    """Keeps arithmetic in float32 but stores large weights as float16 behind a Cast, which the runtime folds at load."""
+    graph = model.graph
+    casts = []
+    for index, weight in enumerate(list(graph.initializer)):
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < smallest or np.abs(values).max() > 6e4:
+            continue
+        half = numpy_helper.from_array(values.astype(np.float16), weight.name + "_half")
+        casts.append(helper.make_node("Cast", [half.name], [weight.name], name=f"half_{index}", to=TensorProto.FLOAT))
+        graph.initializer.remove(weight)
+        graph.initializer.append(half)
+    nodes = casts + list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+
+
+def save(model: onnx.ModelProto, path: str) -> None:
+    model.doc_string = ""
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
