@@ -1,0 +1,84 @@
+import type { Readable } from "node:stream";
+import type { AccountId, RequestId } from "../ids.ts";
+
+/**
+ * Files that callers see: bytes with a public path, a content type, an owner, an access rule and an expiry.
+ * Metadata are rows of the database, bytes are blobs. A file is visible only once both are durable.
+ */
+export interface FileStore {
+  /** Stores the bytes and makes the file visible. */
+  create(
+    file: NewFile,
+    content: Uint8Array | Readable | AsyncIterable<Uint8Array>,
+    options?: CreateFileOptions,
+  ): Promise<StoredFile>;
+  /** Undefined when absent or expired. `path` is the part after the CDN mount: `files/b/{8 hex}/{name}`. */
+  find(path: string): Promise<StoredFile | undefined>;
+  open(
+    file: StoredFile,
+    range?: { readonly start: number; readonly end: number },
+  ): Promise<Readable | undefined>;
+  read(file: StoredFile): Promise<Uint8Array | undefined>;
+  remove(path: string): Promise<boolean>;
+  setAcl(path: string, acl: FileAcl): Promise<boolean>;
+  list(filter: FileFilter): Promise<FilePage>;
+  /** Removes expired files, abandoned uploads and blobs without a row; the number removed. */
+  collect(): Promise<number>;
+}
+
+export interface NewFile {
+  readonly accountId: AccountId;
+  /** The request that made it; null for uploads. */
+  readonly requestId: RequestId | null;
+  /** As the caller gave it; sanitised for the path. */
+  readonly fileName: string;
+  readonly contentType: string;
+  /** Epoch ms; null never. */
+  readonly expiresAt: number | null;
+  /** Default: readable by everyone who knows the URL. */
+  readonly acl?: FileAcl;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+export interface CreateFileOptions {
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface StoredFile {
+  /** `files/b/{8 hex}/{21 characters}_{name}`: unguessable. */
+  readonly path: string;
+  readonly accountId: AccountId;
+  readonly requestId: RequestId | null;
+  readonly fileName: string;
+  readonly contentType: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly acl: FileAcl;
+  readonly width: number | null;
+  readonly height: number | null;
+}
+
+export type AclDecision = "allow" | "forbid" | "hide";
+
+export interface FileAcl {
+  readonly default: AclDecision;
+  readonly rules: readonly { readonly user: string; readonly decision: AclDecision }[];
+}
+
+export interface FileFilter {
+  readonly accountId?: AccountId;
+  readonly requestId?: RequestId;
+  readonly search?: string;
+  readonly kind?: "upload" | "output";
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface FilePage {
+  readonly files: readonly StoredFile[];
+  readonly nextCursor: string | null;
+}

@@ -1,0 +1,50 @@
+import { randomBytes, randomUUID } from "node:crypto";
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+export type RequestId = Branded<"RequestId">;
+export type KeyId = Branded<"KeyId">;
+export type AccountId = Branded<"AccountId">;
+export type FileId = Branded<"FileId">;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** A new request id: UUID version 7, so that ids sort by time. */
+export function createRequestId(now: number): RequestId {
+  return uuidV7(now) as RequestId;
+}
+
+export function createKeyId(now: number): KeyId {
+  return uuidV7(now) as KeyId;
+}
+
+/** Account ids are opaque and stable; version 4. */
+export function createAccountId(): AccountId {
+  return randomUUID() as AccountId;
+}
+
+/** The id when the text is a UUID in lower case with hyphens. */
+export function parseRequestId(text: string): RequestId | undefined {
+  return UUID.test(text) ? (text as RequestId) : undefined;
+}
+
+let lastMs = 0;
+let counter = 0;
+
+/** RFC 9562 version 7 with a 12-bit counter in `rand_a`: ids made in one process never go back. */
+function uuidV7(now: number): string {
+  if (now > lastMs) {
+    lastMs = now;
+    counter = randomBytes(2).readUInt16BE() & 0x7ff;
+  } else if (++counter > 0xfff) {
+    lastMs += 1;
+    counter = 0;
+  }
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(lastMs, 0, 6);
+  bytes.writeUInt16BE(0x7000 | counter, 6);
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
