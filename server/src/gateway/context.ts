@@ -5,10 +5,10 @@ import type { BlobStore } from "../files/blob-store.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { KeyStore } from "../keys/key-store.ts";
 import type { TokenIssuer } from "../keys/token-issuer.ts";
+import type { DirectRun } from "../live/direct-run.ts";
 import type { Live } from "../live/live.ts";
 import type { Logger } from "../logger.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
-import type { DirectRun } from "../live/direct-run.ts";
 import type { Settings } from "../settings.ts";
 
 /** What the HTTP face is given. It never imports the runner: they meet in the queue and in live. */
