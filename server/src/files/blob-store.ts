@@ -49,3 +49,9 @@ export class BlobTooLargeError extends Error {
     this.maxBytes = maxBytes;
   }
 }
+
+/** @throws TypeError for a key that no blob can have. Keys are ours, so that this is a mistake in the program. */
+export function assertBlobKey(key: string): void {
+  if (!/^[a-z0-9_-]+(\/[a-z0-9_-]+)*$/.test(key) || key.length > 200)
+    throw new TypeError(`Not a blob key: ${key}`);
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openDiskBlobStore } from "./disk-blob-store.ts";
+import { testBlobStore } from "./testing/blob-conformance.ts";
+
+testBlobStore("disk", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-blobs-"));
+  return {
+    blobs: await openDiskBlobStore({ dir }),
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }),
+  };
+});
+
+test("leftovers of interrupted writes are removed at open", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-blobs-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  await mkdir(join(dir, "=incoming"), { recursive: true });
+  await writeFile(join(dir, "=incoming", "half"), "abc");
+  const blobs = await openDiskBlobStore({ dir });
+  assert.deepEqual(await readdir(join(dir, "=incoming")), []);
+  await blobs.put("k", Buffer.from("x"));
+  const again = await openDiskBlobStore({ dir });
+  assert.equal(Buffer.from((await again.read("k")) ?? []).toString(), "x");
+});
+
+test("failed writes leave no temporary file", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-blobs-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const blobs = await openDiskBlobStore({ dir });
+  await assert.rejects(blobs.put("k", Buffer.alloc(100), { maxBytes: 10 }));
+  assert.deepEqual(await readdir(join(dir, "=incoming")), []);
+  assert.deepEqual(await readdir(dir), ["=incoming"]);
+});
+
+test("a process killed while it writes leaves whole blobs only", { timeout: 60_000 }, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-blobs-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const program = `
+    import { openDiskBlobStore } from ${JSON.stringify(new URL("./disk-blob-store.ts", import.meta.url).href)};
+    const blobs = await openDiskBlobStore({ dir: ${JSON.stringify(dir)} });
+    process.stdout.write("ready");
+    for (let n = 0; ; n += 1) {
+      await Promise.all([0, 1, 2].map((lane) => blobs.put("k/" + n + "-" + lane, Buffer.alloc(200_000, n % 251))));
+      process.stdout.write(".");
+    }`;
+  let answered = 0;
+  for (let round = 0; round < 3; round += 1) {
+    await rm(dir, { recursive: true, force: true });
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    answered = 0;
+    child.stdout.on("data", (bytes: Buffer) => {
+      answered += bytes.toString().replace("ready", "").length;
+      if (answered > 10 + round * 7) child.kill("SIGKILL");
+    });
+    await once(child, "close");
+    const blobs = await openDiskBlobStore({ dir });
+    let whole = 0;
+    for await (const { key } of blobs.list("k/")) {
+      const n = Number(/k\/(\d+)/.exec(key)?.[1]);
+      const bytes = Buffer.from((await blobs.read(key)) ?? []);
+      assert.ok(bytes.equals(Buffer.alloc(200_000, n % 251)), `${key} is whole`);
+      whole += 1;
+    }
+    assert.ok(whole >= answered * 3, `${whole} blobs for ${answered} answered rounds`);
+  }
+});

@@ -1,0 +1,276 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Dir } from "node:fs";
+import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, statfs } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { assertBlobKey, type BlobInfo, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
+
+/**
+ * Blobs in a folder of this machine.
+ *
+ * The blob `a/b/name` is the file `DIR/a/b/=xx/name`, where `xx` are the first two hex digits of SHA-256 of `name`,
+ * so that no folder grows large; `=` cannot be part of a key. Bytes are written to `DIR/=incoming`, synced,
+ * renamed into place, and the folder is synced: a key is absent or whole at every moment, power cuts included.
+ *
+ * One process owns the folder: leftovers of interrupted writes are removed here, at open.
+ */
+export async function openDiskBlobStore(options: { readonly dir: string }): Promise<BlobStore> {
+  const dir = resolve(options.dir);
+  const incoming = join(dir, "=incoming");
+  await rm(incoming, { recursive: true, force: true });
+  await mkdir(incoming, { recursive: true });
+  const syncFolder = createFolderSync();
+  const ensureFolder = createFolders(dir, syncFolder);
+  await syncFolder(dir);
+
+  return {
+    async put(key, content, { maxBytes = Number.POSITIVE_INFINITY, signal } = {}) {
+      const target = locate(dir, key);
+      const temporary = join(incoming, randomBytes(12).toString("hex"));
+      try {
+        signal?.throwIfAborted();
+        const handle = await open(temporary, "wx", 0o600);
+        let written: { readonly size: number; readonly sha256: string };
+        try {
+          written = await writeAll(handle, content, maxBytes, signal);
+          signal?.throwIfAborted();
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await ensureFolder(dirname(target));
+        await rename(temporary, target);
+        await syncFolder(dirname(target));
+        return { key, ...written, modifiedAt: (await stat(target)).mtimeMs };
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    },
+
+    async open(key, range) {
+      const handle = await openIfPresent(locate(dir, key));
+      return handle?.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
+    },
+
+    async read(key) {
+      try {
+        return await readFile(locate(dir, key));
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+
+    async find(key) {
+      return describe(key, locate(dir, key));
+    },
+
+    async remove(key) {
+      const path = locate(dir, key);
+      try {
+        await rm(path);
+      } catch (error) {
+        if (isMissing(error)) return false;
+        throw error;
+      }
+      return true;
+    },
+
+    list: (prefix) => listBlobs(dir, "", prefix),
+
+    async getFreeBytes() {
+      const { bavail, bsize } = await statfs(dir);
+      return bavail * bsize;
+    },
+  };
+}
+
+/** Chunks of a network stream are a few kilobytes: they are gathered to write this much at once. */
+const GATHER_BYTES = 256 * 1024;
+
+async function writeAll(
+  handle: FileHandle,
+  content: Uint8Array | Readable | AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<{ size: number; sha256: string }> {
+  const hash = createHash("sha256");
+  let size = 0;
+  let gathered: Uint8Array[] = [];
+  let gatheredBytes = 0;
+  const flush = async (): Promise<void> => {
+    // A short write (disk nearly full) leaves the rest to the next round, which then fails with the reason.
+    let rest = Buffer.concat(gathered, gatheredBytes);
+    gathered = [];
+    gatheredBytes = 0;
+    while (rest.length > 0) rest = rest.subarray((await handle.write(rest)).bytesWritten);
+  };
+  const chunks = content instanceof Uint8Array ? [content] : abortable(content, signal);
+  for await (const chunk of chunks) {
+    size += chunk.byteLength;
+    if (size > maxBytes) throw new BlobTooLargeError(maxBytes);
+    hash.update(chunk);
+    gathered.push(chunk);
+    gatheredBytes += chunk.byteLength;
+    if (gatheredBytes >= GATHER_BYTES) await flush();
+  }
+  await flush();
+  return { size, sha256: hash.digest("hex") };
+}
+
+/** Ends the iteration with the signal's reason even while the source is silent. */
+async function* abortable(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  const iterator = source[Symbol.asyncIterator]();
+  let stop: () => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  aborted.catch(() => {});
+  let isDone = false;
+  try {
+    while (true) {
+      const next = await Promise.race([iterator.next(), aborted]);
+      if (next.done) {
+        isDone = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    // Not awaited: a generator that waits for its next chunk answers `return` only after that chunk.
+    if (!isDone) iterator.return?.().catch(() => {});
+  }
+}
+
+function locate(dir: string, key: string): string {
+  assertBlobKey(key);
+  const slash = key.lastIndexOf("/");
+  const name = key.slice(slash + 1);
+  const shard = createHash("sha256").update(name).digest("hex").slice(0, 2);
+  return join(dir, key.slice(0, slash + 1), `=${shard}`, name);
+}
+
+/**
+ * Makes folders, and syncs the whole chain up to the root the first time each is asked for: a folder that exists may
+ * have been made by another writer, or by a process that died, without being synced into its parent yet.
+ */
+function createFolders(
+  root: string,
+  syncFolder: (path: string) => Promise<void>,
+): (path: string) => Promise<void> {
+  const ensured = new Map<string, Promise<void>>();
+  return function ensure(path: string): Promise<void> {
+    const known = ensured.get(path);
+    if (known !== undefined) return known;
+    const making = makeAndSync(path);
+    ensured.set(path, making);
+    making.catch(() => ensured.delete(path));
+    return making;
+  };
+
+  async function makeAndSync(path: string): Promise<void> {
+    await mkdir(path, { recursive: true });
+    for (let folder = path; folder !== root && folder !== dirname(folder); folder = dirname(folder))
+      await syncFolder(dirname(folder));
+  }
+}
+
+/** Syncs folders; calls for one folder that arrive while it is being synced share the next sync. */
+function createFolderSync(): (path: string) => Promise<void> {
+  const running = new Map<string, Promise<void>>();
+  const waiting = new Map<string, Promise<void>>();
+  return function syncFolder(path: string): Promise<void> {
+    const current = running.get(path);
+    if (current === undefined) {
+      const sync = syncNow(path).finally(() => running.delete(path));
+      running.set(path, sync);
+      return sync;
+    }
+    const next: Promise<void> =
+      waiting.get(path) ??
+      current
+        .catch(() => {})
+        .then(() => {
+          waiting.delete(path);
+          return syncFolder(path);
+        });
+    waiting.set(path, next);
+    return next;
+  };
+}
+
+async function syncNow(path: string): Promise<void> {
+  // Windows has no handle of a folder to sync; its renames are journalled.
+  if (process.platform === "win32") return;
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* listBlobs(folder: string, key: string, prefix: string): AsyncGenerator<BlobInfo> {
+  let entries: Dir;
+  try {
+    entries = await opendir(folder);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  for await (const entry of entries) {
+    if (!entry.isDirectory()) continue;
+    const path = join(folder, entry.name);
+    if (entry.name === "=incoming") continue;
+    if (entry.name.startsWith("=")) {
+      yield* listShard(path, key, prefix);
+    } else {
+      const inner = `${key}${entry.name}/`;
+      if (inner.startsWith(prefix) || prefix.startsWith(inner)) yield* listBlobs(path, inner, prefix);
+    }
+  }
+}
+
+async function* listShard(folder: string, key: string, prefix: string): AsyncGenerator<BlobInfo> {
+  for await (const entry of await opendir(folder)) {
+    const blobKey = key + entry.name;
+    if (!entry.isFile() || !blobKey.startsWith(prefix)) continue;
+    const info = await describe(blobKey, join(folder, entry.name));
+    if (info !== undefined) yield info;
+  }
+}
+
+async function describe(key: string, path: string): Promise<BlobInfo | undefined> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    return { key, size, modifiedAt: mtimeMs };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function openIfPresent(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
