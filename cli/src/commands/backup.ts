@@ -1,0 +1,72 @@
+import { cp, readdir, rename, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { backupStore, openStore, parseSettings, sendControlCommand, silentLogger } from "@sluice/server";
+import type { Command } from "commander";
+import { CliError } from "../cli-error.ts";
+import { addDataOption, resolveDataDir } from "../data-dir.ts";
+
+/** `sluice backup` and `sluice restore`: the whole embedded store in a folder, while the server runs. */
+export function addBackupCommands(program: Command): void {
+  addDataOption(program.command("backup"))
+    .description("copy the whole store (requests, keys, files) into a new folder; a running server goes on")
+    .argument("<folder>", "must not exist yet")
+    .addHelpText("after", "\nExample:\n  sluice backup /backups/sluice-$(date +%F)")
+    .action(async (folder: string, options: { data?: string }) => {
+      const dataDir = resolveDataDir(options);
+      const target = resolve(folder);
+      if (await exists(target))
+        throw new CliError(`${target} exists.`, { next: ["Name a folder that does not exist yet."] });
+      const reply = await sendControlCommand(dataDir, { command: "backup", folder: target });
+      if (reply === undefined) {
+        await requireStore(dataDir);
+        await using store = await openStore({
+          settings: parseSettings(process.env, { dataDir }),
+          logger: silentLogger,
+        });
+        await backupStore(store, target);
+      }
+      process.stdout.write(`${target}\n`);
+    });
+
+  addDataOption(program.command("restore"))
+    .description("make a data folder from a backup; the folder must be empty or absent")
+    .argument("<folder>", "what `sluice backup` wrote")
+    .action(async (folder: string, options: { data?: string }) => {
+      const dataDir = resolveDataDir(options);
+      const source = resolve(folder);
+      if (!(await exists(join(source, "sluice.db")))) {
+        throw new CliError(`${source} is not a backup: it has no sluice.db.`);
+      }
+      if ((await listFolder(dataDir)).length > 0) {
+        throw new CliError(`${dataDir} is not empty.`, {
+          next: ["Stop its server and move the folder away first, or name another with --data DIR."],
+        });
+      }
+      // Copied beside and renamed, so that a restore that is interrupted leaves no half store.
+      const partial = `${dataDir}.restoring-${process.pid}`;
+      await cp(source, partial, { recursive: true, errorOnExist: true, preserveTimestamps: true });
+      await rename(partial, dataDir);
+      const settings = parseSettings(process.env, { dataDir });
+      await using store = await openStore({ settings, logger: silentLogger });
+      const page = await store.keys.list({ limit: 1 });
+      process.stdout.write(`${dataDir}\n`);
+      if (page.keys.length === 0)
+        process.stdout.write("The restored store has no keys; `sluice keys create` makes one.\n");
+    });
+}
+
+async function requireStore(dataDir: string): Promise<void> {
+  if (!(await exists(join(dataDir, "sluice.db"))))
+    throw new CliError(`There is no store in ${dataDir}.`, { next: ["Name its folder with --data DIR."] });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  return readdir(path).catch(() => []);
+}

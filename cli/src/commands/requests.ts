@@ -1,0 +1,66 @@
+import type { Command } from "commander";
+import { callServer, findConnection } from "../connection.ts";
+import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { formatDuration } from "../terminal/format-duration.ts";
+import { formatTable } from "../terminal/format-table.ts";
+
+/** One request as `/v1/sluice/requests` tells it. */
+interface RequestRow {
+  readonly request_id: string;
+  readonly endpoint_id: string;
+  readonly state: string;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly status_code: number | null;
+  readonly error: string | null;
+}
+
+interface Options {
+  readonly data?: string;
+  readonly endpoint?: string;
+  readonly state?: string;
+  readonly limit: string;
+  readonly json?: boolean;
+}
+
+/** `sluice requests [id]`: the history of a server, or one request with its timeline. */
+export function addRequestsCommand(program: Command): void {
+  addDataOption(program.command("requests"))
+    .description("list requests, newest first, or show one with its timeline and logs")
+    .argument("[request-id]", "show this one")
+    .option("--endpoint <id>", "only this endpoint")
+    .option("--state <state>", "queued, running, succeeded, failed or cancelled")
+    .option("--limit <n>", "how many", "20")
+    .option("--json", "print JSON")
+    .action(async (id: string | undefined, options: Options) => {
+      const connection = findConnection(process.env, resolveDataDir(options));
+      if (id !== undefined) {
+        const one = await callServer(connection, `/v1/sluice/requests/${encodeURIComponent(id)}`);
+        return void process.stdout.write(`${JSON.stringify(one, null, 2)}\n`);
+      }
+      const query = new URLSearchParams({ limit: options.limit });
+      if (options.endpoint !== undefined) query.set("endpoint_id", options.endpoint);
+      if (options.state !== undefined) query.set("state", options.state);
+      const page = (await callServer(connection, `/v1/sluice/requests?${query}`)) as {
+        requests: RequestRow[];
+      };
+      if (options.json) return void process.stdout.write(`${JSON.stringify(page.requests)}\n`);
+      if (page.requests.length === 0) return void process.stdout.write("No requests yet.\n");
+      const rows = page.requests.map((request) => [
+        request.request_id,
+        request.endpoint_id,
+        request.state,
+        request.created_at.slice(0, 19).replace("T", " "),
+        formatSpan(request.created_at, request.started_at),
+        formatSpan(request.started_at, request.ended_at),
+        request.error ?? "",
+      ]);
+      const header = ["REQUEST", "ENDPOINT", "STATE", "CREATED", "WAITED", "TOOK", "ERROR"];
+      process.stdout.write(`${formatTable(header, rows, process.stdout.columns ?? 160)}\n`);
+    });
+}
+
+function formatSpan(from: string | null, to: string | null): string {
+  return from === null || to === null ? "-" : formatDuration(Date.parse(to) - Date.parse(from));
+}

@@ -1,0 +1,160 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { SHIPPED_MODEL_FILES } from "@sluice/models";
+import {
+  DatabaseError,
+  openServer,
+  parseSettings,
+  type RunningServer,
+  SETTINGS,
+  type Settings,
+  SettingsError,
+} from "@sluice/server";
+import { Command, Option } from "commander";
+import { CliError } from "../cli-error.ts";
+import { createLogger } from "../create-logger.ts";
+import { readVersion } from "../version.ts";
+
+/** `sluice serve`: the server, on embedded defaults. */
+export function addServeCommand(program: Command): void {
+  const command = new Command("serve")
+    .description("start the server")
+    .argument("[model-files...]", "files that define models, served besides the shipped ones")
+    .option("--no-shipped", "leave out the shipped models");
+  for (const setting of SETTINGS) {
+    if (setting.flag === undefined || setting.name === "models") continue;
+    const fallback =
+      setting.fallback === null || setting.fallback === "" ? "" : ` (default ${setting.fallback})`;
+    command.addOption(
+      new Option(`${setting.flag} <value>`, `${setting.help} [${setting.variable}]${fallback}`),
+    );
+  }
+  command
+    .addHelpText("after", describeOtherSettings())
+    .action(async (files: string[], options: Record<string, string | boolean | undefined>) => {
+      await serve(files, options);
+    });
+  program.addCommand(command);
+}
+
+async function serve(
+  files: readonly string[],
+  options: Readonly<Record<string, string | boolean | undefined>>,
+): Promise<void> {
+  const settings = readSettings(options);
+  const own = [...settings.models, ...files].map((file) => resolve(file));
+  for (const file of own) {
+    if (!existsSync(file))
+      throw new CliError(`There is no model file ${file}.`, {
+        next: ["Give the path of a file whose default export is defineModel({…})."],
+      });
+  }
+  const logger = createLogger(settings.logLevel);
+  const version = readVersion();
+  const server = await openServer({
+    settings,
+    modelFiles: [...(options["shipped"] === false ? [] : SHIPPED_MODEL_FILES), ...own],
+    logger,
+    version,
+  }).catch((error: unknown) => {
+    throw explain(error, settings);
+  });
+  process.stdout.write(formatGreeting(server, settings, version));
+  await stopOnSignal(server);
+}
+
+/** Waits for SIGINT or SIGTERM, lets running requests finish, and leaves. A second signal leaves at once. */
+async function stopOnSignal(server: RunningServer): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const stop = (): void => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        process.off(signal, stop);
+        process.on(signal, () => process.exit(130));
+      }
+      resolve();
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+  if (process.stderr.isTTY)
+    process.stderr.write("\nstopping: running requests may finish; press again to leave at once\n");
+  await server.drain();
+  await server[Symbol.asyncDispose]();
+  process.exit(0);
+}
+
+function readSettings(options: Readonly<Record<string, string | boolean | undefined>>): Settings {
+  const flags: Partial<Record<keyof Settings, string>> = {};
+  for (const setting of SETTINGS) {
+    if (setting.flag === undefined) continue;
+    const name = setting.flag.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    const value = options[name];
+    if (typeof value === "string") flags[setting.name] = value;
+  }
+  try {
+    return parseSettings(process.env, flags);
+  } catch (error) {
+    if (error instanceof SettingsError)
+      throw new CliError(error.message, { next: ["`sluice serve --help` lists every setting."] });
+    throw error;
+  }
+}
+
+function formatGreeting(server: RunningServer, settings: Settings, version: string): string {
+  const names = server.endpointIds.join(", ");
+  const lines = [
+    `sluice ${version}`,
+    `listening on ${server.url}`,
+    "",
+    `  playground   ${server.url}/`,
+    `  models       ${names === "" ? "none" : names}`,
+    `  data         ${resolve(settings.dataDir)}`,
+  ];
+  if (server.createdKey !== null) {
+    lines.push(
+      `  key          ${server.createdKey}`,
+      `               first start: an ADMIN key, kept in ${resolve(settings.dataDir, "first-key")}`,
+    );
+  }
+  lines.push(
+    "",
+    `  try          sluice run ${server.endpointIds[0] ?? "owner/model"} prompt="a red apple"`,
+    "",
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+function explain(error: unknown, settings: Settings): unknown {
+  const code = (error as { code?: string }).code;
+  if (code === "EADDRINUSE") {
+    return new CliError(`Port ${settings.port} on ${settings.host} is in use.`, {
+      next: ["Stop what listens there, or choose another with --port (0 picks a free one)."],
+      cause: error,
+    });
+  }
+  if (code === "EACCES") {
+    return new CliError(`Not allowed: ${(error as Error).message}`, {
+      next: ["Ports below 1024 need privileges; the data folder must be writable."],
+      cause: error,
+    });
+  }
+  if (error instanceof DatabaseError) return new CliError(error.message, { cause: error });
+  return error;
+}
+
+function describeOtherSettings(): string {
+  const rows = SETTINGS.filter((setting) => setting.flag === undefined).map((setting) => {
+    const fallback =
+      setting.fallback === null || setting.fallback === "" ? "" : ` (default ${setting.fallback})`;
+    return `  ${setting.variable.padEnd(32)} ${setting.help}${fallback}`;
+  });
+  return `
+Further settings, by environment:
+${rows.join("\n")}
+  ${"SLUICE_MODEL_<NAME>".padEnd(32)} Handed to model code as settings.<name>.
+
+Examples:
+  sluice serve
+  sluice serve --port 0 --data /var/lib/sluice
+  sluice serve ./my-model.ts --no-shipped`;
+}

@@ -1,0 +1,34 @@
+import { writeFile } from "node:fs/promises";
+import { generateTypes } from "@sluice/server";
+import type { Command } from "commander";
+import { callServer, findConnection } from "../connection.ts";
+import { addDataOption, resolveDataDir } from "../data-dir.ts";
+
+/** `sluice types`: TypeScript types of the endpoints of a server, into the caller's own project. */
+export function addTypesCommand(program: Command): void {
+  addDataOption(program.command("types"))
+    .description("write TypeScript types for the endpoints of the server at SLUICE_URL")
+    .argument("[endpoints...]", "endpoint ids (default: all)")
+    .option("--out <file>", "file to write (default: standard output)")
+    .addHelpText("after", "\nExample:\n  sluice types --out src/fal-endpoints.d.ts")
+    .action(async (endpoints: string[], options: { data?: string; out?: string }) => {
+      const connection = findConnection(process.env, resolveDataDir(options));
+      const ids = endpoints.length > 0 ? endpoints : await listEndpointIds(connection);
+      const documents = [];
+      for (const id of ids) {
+        const path = `/api/openapi/queue/openapi.json?endpoint_id=${encodeURIComponent(id)}`;
+        documents.push((await callServer(connection, path)) as Record<string, unknown>);
+      }
+      const text = generateTypes(documents);
+      if (options.out === undefined) return void process.stdout.write(text);
+      await writeFile(options.out, text);
+      process.stdout.write(`${options.out}: ${ids.length} endpoints\n`);
+    });
+}
+
+async function listEndpointIds(connection: Parameters<typeof callServer>[0]): Promise<string[]> {
+  const page = (await callServer(connection, "/v1/models?limit=1000")) as {
+    models: { endpoint_id: string }[];
+  };
+  return page.models.map((model) => model.endpoint_id);
+}
