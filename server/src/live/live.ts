@@ -7,9 +7,16 @@ import type { RequestId } from "../ids.ts";
  */
 export interface Live {
   publish(update: Update): void;
-  /** Updates of one request, until the signal aborts. Never throws; drops the oldest beyond 1,000 unread ones. */
-  subscribe(requestId: RequestId, signal: AbortSignal): AsyncIterable<Update>;
-  /** True when somebody listens for this request's previews. */
+  /**
+   * Updates of one request, from this call on until the signal aborts. Never throws; drops the oldest beyond 1,000
+   * unread ones. Ask for previews only to show them: making them costs the model time.
+   */
+  subscribe(
+    requestId: RequestId,
+    signal: AbortSignal,
+    options?: { readonly wantsPreviews?: boolean },
+  ): AsyncIterable<Update>;
+  /** True when a subscriber of this request asked for previews. */
   hasPreviewListener(requestId: RequestId): boolean;
   /** Work may be there for these endpoints. */
   wake(endpointId: string): void;
