@@ -37,7 +37,6 @@ export const ESRGAN_INPUT: JsonSchema = {
     image_url: {
       title: "Image Url",
       type: "string",
-      format: "uri",
       description: "URL or data URI of the image to upscale.",
       ui: { field: "image" },
     },

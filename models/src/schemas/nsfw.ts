@@ -20,7 +20,6 @@ export const NSFW_INPUT: JsonSchema = {
     image_url: {
       title: "Image Url",
       type: "string",
-      format: "uri",
       description: "URL or data URI of the image to judge.",
       ui: { field: "image" },
     },
