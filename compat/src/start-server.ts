@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** A real server in its own process, with a data folder of its own. */
+export interface TestServer extends AsyncDisposable {
+  readonly url: string;
+  /** The ADMIN key of the first start, `id:secret`. */
+  readonly key: string;
+  readonly dataDir: string;
+  readonly process: ChildProcess;
+}
+
+const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
+const START_TIMEOUT_MS = 60_000;
+
+/** Starts `sluice serve` on a free port. */
+export async function startServer(
+  options: { readonly arguments?: readonly string[]; readonly environment?: Record<string, string> } = {},
+): Promise<TestServer> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-compat-"));
+  const child = spawn(
+    process.execPath,
+    [
+      "--disable-warning=ExperimentalWarning",
+      CLI,
+      "serve",
+      "--port",
+      "0",
+      "--data",
+      dataDir,
+      "--log-level",
+      "error",
+      ...(options.arguments ?? []),
+    ],
+    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...options.environment } },
+  );
+  const url = await readUrl(child);
+  const key = (await readFile(join(dataDir, "first-key"), "utf8")).trim();
+  return {
+    url,
+    key,
+    dataDir,
+    process: child,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill("SIGTERM");
+        const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+        await once(child, "exit");
+        clearTimeout(timer);
+      }
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function readUrl(child: ChildProcess): Promise<string> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), START_TIMEOUT_MS);
+  try {
+    for await (const line of createInterface({ input: child.stdout! })) {
+      const url = /^listening on (\S+)$/.exec(line)?.[1];
+      if (url !== undefined) {
+        child.stdout!.resume();
+        return url;
+      }
+    }
+    throw new Error("The server ended before it took requests.");
+  } finally {
+    clearTimeout(timer);
+  }
+}
