@@ -7,6 +7,7 @@ export interface KeyStore {
   /** Undefined for an unknown id, a wrong secret or a revoked key. Served from memory after the first time. */
   verify(keyId: string, secret: string): Promise<Key | undefined>;
   find(keyId: string): Promise<Key | undefined>;
+  /** Keys that are not revoked, newest first. */
   list(filter: {
     readonly accountId?: AccountId;
     readonly limit: number;
@@ -16,6 +17,14 @@ export interface KeyStore {
   revoke(keyId: string): Promise<boolean>;
   /** True when no key was ever made: first start. */
   isEmpty(): Promise<boolean>;
+  findAccount(accountId: AccountId): Promise<Account | undefined>;
+}
+
+/** Whom keys, requests and files belong to. */
+export interface Account {
+  readonly id: AccountId;
+  /** Unique; what access rules of files name. */
+  readonly nickname: string;
 }
 
 export type Scope = "API" | "ADMIN";
@@ -23,7 +32,7 @@ export type Scope = "API" | "ADMIN";
 export interface NewKey {
   readonly alias: string;
   readonly scope: Scope;
-  /** Default: the server's own account. */
+  /** Default: the server's own account. A new id makes a new account. */
   readonly accountId?: AccountId;
   readonly limits?: KeyLimits;
 }
