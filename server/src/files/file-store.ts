@@ -20,9 +20,16 @@ export interface FileStore {
   ): Promise<Readable | undefined>;
   read(file: StoredFile): Promise<Uint8Array | undefined>;
   remove(path: string): Promise<boolean>;
+  /** Replaces the rules; those that name no account are dropped. False when there is no such file. */
   setAcl(path: string, acl: FileAcl): Promise<boolean>;
+  /** Newest first. */
   list(filter: FileFilter): Promise<FilePage>;
-  /** Removes expired files, abandoned uploads and blobs without a row; the number removed. */
+  /** Bytes of the files this account keeps, unfinished uploads included. */
+  getStoredBytes(accountId: AccountId): Promise<number>;
+  /**
+   * Removes expired files and abandoned uploads, and from time to time blobs without a row and rows without a blob;
+   * the number removed. Called every minute or so by one process.
+   */
   collect(): Promise<number>;
 }
 
@@ -49,6 +56,8 @@ export interface CreateFileOptions {
 export interface StoredFile {
   /** `files/b/{8 hex}/{21 characters}_{name}`: unguessable. */
   readonly path: string;
+  /** Where its bytes are; not for callers. */
+  readonly blobKey: string;
   readonly accountId: AccountId;
   readonly requestId: RequestId | null;
   readonly fileName: string;
