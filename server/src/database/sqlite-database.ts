@@ -1,18 +1,35 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { backup, DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
+import { type Checkpointer, createCheckpointer } from "./checkpointer.ts";
 import { type Database, DatabaseError, type Statements } from "./database.ts";
+import { acquireFolderLock } from "./folder-lock.ts";
 import { describeSqliteFailure } from "./sqlite-errors.ts";
 import { createSqliteStatements } from "./sqlite-statements.ts";
+import { hasWalFrame } from "./wal-file.ts";
 
 export interface SqliteDatabaseOptions {
   /** The database file; its folder is made when absent. */
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default {@link DEFAULT_CHECKPOINT_FRAMES}. */
+  readonly checkpointFrames?: number;
+  /** Puts what was written to the file on the disk. Default `fdatasync`; tests stand in for the disk here. */
+  readonly syncFile?: (file: FileHandle) => Promise<void>;
 }
+
+/** Pages in the write-ahead log at which it is copied into the database file: 16 MB. */
+const DEFAULT_CHECKPOINT_FRAMES = 4_096;
+/** A group stops taking transactions after this long, so that the event loop keeps turning. */
+const GROUP_MS = 8;
+/** How often the length of the log is looked at, in commits. */
+const COMMITS_PER_LOOK = 16;
+/** Up to this size the whole file is checked at start. */
+const CHECKED_BYTES = 64 * 2 ** 20;
 
 /**
  * Opens the embedded database and takes its folder: one process at a time.
@@ -20,95 +37,283 @@ export interface SqliteDatabaseOptions {
  * @throws DatabaseError `locked` when another process holds the folder, `read_only`, `corrupt`, `full`.
  */
 export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promise<Database> {
+  let lock: Disposable | undefined;
+  let connection: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(options.path), { recursive: true });
-    const lock = acquireFolderLock(options.path);
-    try {
-      return new SqliteDatabase(options, lock);
-    } catch (error) {
-      lock.close();
-      throw error;
-    }
+    lock = acquireFolderLock(options.path);
+    connection = openConnection(options.path);
+    const wal = await open(`${options.path}-wal`, "r+");
+    return new SqliteDatabase(options, { lock, connection, wal });
   } catch (error) {
+    connection?.close();
+    lock?.[Symbol.dispose]();
     throw describeSqliteFailure(error, options.path);
   }
 }
 
 /**
- * A lock of the operating system on a file of its own, held by an open exclusive transaction: it dies with the
- * process, however that dies, and it also works between two opens in one process.
+ * The connection of the event loop. What an earlier process left in the log is put into the database file and
+ * synced first; then the log is started, synced too, so that no later write of this connection has to wait for the
+ * disk.
  */
-function acquireFolderLock(path: string): DatabaseSync {
-  const lock = new DatabaseSync(`${path}.lock`, { timeout: 0 });
+function openConnection(path: string): DatabaseSync {
+  const connection = new DatabaseSync(path, { timeout: 1_000 });
   try {
-    lock.exec("BEGIN EXCLUSIVE");
-    return lock;
+    connection.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;");
+    connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (statSync(path).size <= CHECKED_BYTES) {
+      const problem = connection.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+      if (problem !== "ok") {
+        throw new DatabaseError(
+          "corrupt",
+          `The database file ${path} is damaged (${String(problem)}). Move it away and restore a backup with "sluice restore".`,
+        );
+      }
+    }
+    const version = Number(connection.prepare("PRAGMA user_version").get()?.["user_version"]);
+    connection.exec(`PRAGMA user_version=${(version + 1) % 0x40000000}`);
+    connection.exec("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;");
+    return connection;
   } catch (error) {
-    lock.close();
-    const failure = describeSqliteFailure(error, path);
-    if (!(failure instanceof DatabaseError) || failure.kind !== "locked") throw failure;
-    const folder = dirname(path);
-    throw new DatabaseError(
-      "locked",
-      `Another Sluice server is using the data folder ${folder}. Stop it first, or choose another folder with --data.`,
-      { cause: error },
-    );
+    connection.close();
+    throw error;
   }
 }
 
+interface Job {
+  readonly work: (tx: Statements) => Promise<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+interface OpenFiles {
+  readonly lock: Disposable;
+  readonly connection: DatabaseSync;
+  /** A handle of our own on the write-ahead log. (One on the database file would drop SQLite's locks when closed.) */
+  readonly wal: FileHandle;
+}
+
+/**
+ * Group commit. Transactions that arrive in one turn of the event loop, and those that arrive while the disk is
+ * busy with the group before, share one SQLite transaction with a savepoint each. Its commit only writes to the
+ * operating system (`synchronous=NORMAL`); the group's promises settle after an `fdatasync` of the log in the
+ * thread pool, so the event loop never waits for the disk. At most one group is committed and not yet synced; reads
+ * that may have seen it resolve after it.
+ */
 class SqliteDatabase implements Database {
   readonly dialect = "sqlite";
-  readonly #path: string;
-  readonly #connection: DatabaseSync;
-  readonly #lock: DatabaseSync;
+  readonly #options: SqliteDatabaseOptions;
+  readonly #files: OpenFiles;
   readonly #statements: Statements;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #checkpointer: Checkpointer;
+  readonly #begin;
+  readonly #commit;
+  readonly #savepoint;
+  readonly #release;
+  #waiting: Job[] = [];
+  #isScheduled = false;
+  /** Set while a group runs and until its commit is synced. */
+  #group: Promise<void> | undefined;
+  /** True between BEGIN and COMMIT: a read would see what may still be undone. */
+  #isOpen = false;
+  #activeReads = 0;
+  #waitingForReads: (() => void) | undefined;
+  #checkpoint: Promise<void> | undefined;
+  #isHeld = false;
+  #commits = 0;
+  #failure: DatabaseError | undefined;
   #isClosed = false;
 
-  constructor(options: SqliteDatabaseOptions, lock: DatabaseSync) {
-    this.#path = options.path;
-    this.#lock = lock;
-    this.#connection = new DatabaseSync(options.path, { timeout: 5_000 });
-    this.#connection.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
-    this.#statements = createSqliteStatements(this.#connection);
+  constructor(options: SqliteDatabaseOptions, files: OpenFiles) {
+    this.#options = options;
+    this.#files = files;
+    this.#statements = createSqliteStatements(files.connection);
+    this.#checkpointer = createCheckpointer(options.path);
+    this.#begin = files.connection.prepare("BEGIN IMMEDIATE");
+    this.#commit = files.connection.prepare("COMMIT");
+    this.#savepoint = files.connection.prepare("SAVEPOINT job");
+    this.#release = files.connection.prepare("RELEASE job");
   }
 
   transaction<T>(work: (tx: Statements) => Promise<T>): Promise<T> {
-    return this.#enqueue(async () => {
-      this.#connection.exec("BEGIN IMMEDIATE");
-      try {
-        const value = await work(this.#statements);
-        this.#connection.exec("COMMIT");
-        return value;
-      } catch (error) {
-        if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
-        throw error;
-      }
+    return new Promise<T>((resolve, reject) => {
+      const refusal = this.#refusal();
+      if (refusal !== undefined) return reject(refusal);
+      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject });
+      this.#schedule();
     });
   }
 
-  read<T>(work: (tx: Statements) => Promise<T>): Promise<T> {
-    return this.#enqueue(() => work(this.#statements));
+  async read<T>(work: (tx: Statements) => Promise<T>): Promise<T> {
+    while (this.#isOpen) await this.#group;
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    const unsynced = this.#group;
+    this.#activeReads++;
+    let value: T;
+    try {
+      value = await work(this.#statements);
+    } catch (error) {
+      throw describeSqliteFailure(error, this.#options.path);
+    } finally {
+      if (--this.#activeReads === 0) this.#waitingForReads?.();
+    }
+    if (unsynced !== undefined) {
+      await unsynced;
+      if (this.#failure !== undefined) throw this.#failure;
+    }
+    return value;
   }
 
   async backup(path: string): Promise<void> {
-    await backup(this.#connection, path);
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    try {
+      await this.#checkpointer.backup(path);
+    } catch (error) {
+      throw describeSqliteFailure(error, path);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
+    while (this.#waiting.length > 0 || this.#group !== undefined || this.#checkpoint !== undefined) {
+      await (this.#group ?? this.#checkpoint ?? new Promise(setImmediate));
+    }
     this.#isClosed = true;
-    await this.#tail.catch(() => {});
-    this.#connection.close();
-    this.#lock.close();
+    await this.#checkpointer.close();
+    await this.#files.wal.close();
+    this.#files.connection.close();
+    this.#files.lock[Symbol.dispose]();
   }
 
-  #enqueue<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) return Promise.reject(new DatabaseError("failed", "The database is closed."));
-    const result = this.#tail.then(run).catch((error: unknown) => {
-      throw describeSqliteFailure(error, this.#path);
+  #refusal(): DatabaseError | undefined {
+    return this.#isClosed ? new DatabaseError("failed", "The database is closed.") : this.#failure;
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#group !== undefined || this.#isHeld) return;
+    this.#isScheduled = true;
+    // Not a microtask: everything that this turn of the event loop still brings joins the group.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (this.#isHeld || this.#waiting.length === 0) return;
+      this.#group = this.#runGroup().finally(() => {
+        this.#group = undefined;
+        if (this.#waiting.length > 0) this.#schedule();
+      });
     });
-    this.#tail = result.catch(() => {});
-    return result;
+  }
+
+  /** Never rejects: every failure goes to the jobs. */
+  async #runGroup(): Promise<void> {
+    if (this.#activeReads > 0) {
+      // A read that waits for something else than statements; rare, but it must not see half a group.
+      await new Promise<void>((resolve) => {
+        this.#waitingForReads = resolve;
+      });
+      this.#waitingForReads = undefined;
+    }
+    const settle: (() => void)[] = [];
+    const jobs: Job[] = [];
+    this.#isOpen = true;
+    try {
+      this.#begin.run();
+      await this.#runJobs(jobs, settle);
+      this.#commit.run();
+      this.#isOpen = false;
+      await this.#sync();
+      for (const done of settle) done();
+    } catch (error) {
+      // Nothing of the group was kept, or the disk cannot say what was.
+      if (this.#files.connection.isTransaction) this.#files.connection.exec("ROLLBACK");
+      const failure = describeSqliteFailure(error, this.#options.path);
+      this.#options.logger.error({ err: failure, transactions: jobs.length }, "could not commit");
+      if (jobs.length === 0) jobs.push(...this.#waiting.splice(0));
+      for (const job of jobs) job.reject(failure);
+    } finally {
+      this.#isOpen = false;
+    }
+    this.#commits++;
+    if (this.#commits % COMMITS_PER_LOOK === 0) await this.#look();
+  }
+
+  async #runJobs(jobs: Job[], settle: (() => void)[]): Promise<void> {
+    const until = this.#options.clock.monotonic() + GROUP_MS;
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const [index, job] of waiting.entries()) {
+        if (index > 0 && this.#options.clock.monotonic() > until) {
+          this.#waiting = [...waiting.slice(index), ...this.#waiting];
+          return;
+        }
+        jobs.push(job);
+        this.#savepoint.run();
+        try {
+          const value = await job.work(this.#statements);
+          this.#release.run();
+          settle.push(() => job.resolve(value));
+        } catch (error) {
+          // A full disk can make SQLite undo the whole transaction: then it is the whole group that failed.
+          if (!this.#files.connection.isTransaction) throw error;
+          this.#files.connection.exec("ROLLBACK TO job; RELEASE job");
+          const reason = describeSqliteFailure(error, this.#options.path);
+          settle.push(() => job.reject(reason));
+        }
+      }
+      if (this.#options.clock.monotonic() > until) return;
+    }
+  }
+
+  /**
+   * A failed sync leaves nobody knowing what is on the disk (the system may have dropped the pages), while this
+   * process would go on seeing the commit: nothing is answered any more until a restart reads the disk again.
+   */
+  async #sync(): Promise<void> {
+    try {
+      await (this.#options.syncFile ?? ((file) => file.datasync()))(this.#files.wal);
+    } catch (error) {
+      this.#failure = new DatabaseError(
+        "failed",
+        `The disk under ${this.#options.path} did not take a write. Check the disk, then start the server again; everything that was answered is kept.`,
+        { cause: error },
+      );
+      throw this.#failure;
+    }
+  }
+
+  async #look(): Promise<void> {
+    if (this.#checkpoint !== undefined) return;
+    const frames = this.#options.checkpointFrames ?? DEFAULT_CHECKPOINT_FRAMES;
+    try {
+      if (!(await hasWalFrame(this.#files.wal, frames))) return;
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "could not read the length of the write-ahead log");
+      return;
+    }
+    this.#checkpoint = this.#runCheckpoint().finally(() => {
+      this.#checkpoint = undefined;
+    });
+  }
+
+  async #runCheckpoint(): Promise<void> {
+    try {
+      await this.#checkpointer.copy();
+      // Writes wait here (the event loop does not) while the rest, what was committed meanwhile, is copied.
+      this.#isHeld = true;
+      await this.#group;
+      await this.#checkpointer.startOver();
+    } catch (error) {
+      // The log only grows; the next commits try again.
+      this.#options.logger.error(
+        { err: describeSqliteFailure(error, this.#options.path) },
+        "could not copy the write-ahead log into the database file",
+      );
+    } finally {
+      this.#isHeld = false;
+      if (this.#waiting.length > 0) this.#schedule();
+    }
   }
 }

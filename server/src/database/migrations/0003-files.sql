@@ -38,6 +38,8 @@ CREATE TABLE uploads (
   -- Time from completion to expiry of the file; null: never.
   expires_after_ms BIGINT,
   acl TEXT,
+  -- Largest size, by the limits of the key that began it; null: the server's own limit.
+  max_bytes BIGINT,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
   -- Set when the file was stored: nothing more is written.
