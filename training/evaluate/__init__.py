@@ -1,0 +1,1 @@
+"""Judges the shipped model by pictures that the product's own pipeline made."""

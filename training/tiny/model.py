@@ -1,0 +1,192 @@
+"""The transformer: joint attention over words and latent cells, as in FLUX, small enough for a CPU.
+
+Two-stream blocks first, one-stream blocks after; 2-D rotary positions for cells, none for words; normalised queries and keys;
+one shared modulation by time and pooled text. The network's raw output is scaled so that it has unit variance at every noise
+level (the preconditioning of Karras et al. 2022, written for rectified flow); `forward` returns the clean latents."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from .shapes import CHANNELS, WINDOW
+
+
+@dataclass
+class Shape:
+    words: int
+    width: int = 256
+    heads: int = 4
+    text_blocks: int = 2
+    double_blocks: int = 2
+    single_blocks: int = 6
+    channels: int = CHANNELS
+    window: int = WINDOW
+
+
+def norm(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+
+def rotary(rows: torch.Tensor, columns: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines [tokens, width/2]; half of the pairs turn with the row and half with the column."""
+    pairs = width // 4
+    speeds = 1.0 / (30.0 ** (torch.arange(pairs, device=rows.device) / pairs))
+    angles = torch.cat([rows[:, None] * speeds, columns[:, None] * speeds], 1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def heads_of(x: torch.Tensor, heads: int) -> tuple[torch.Tensor, ...]:
+    """[B,N,3d] to queries, keys, values [B,heads,N,d/heads]."""
+    b, n, d = x.shape
+    return x.reshape(b, n, 3, heads, d // 3 // heads).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+    return out.transpose(1, 2).flatten(2)
+
+
+class TextBlock(nn.Module):
+    def __init__(self, d: int, heads: int):
+        super().__init__()
+        self.heads, self.into, self.out = heads, nn.Linear(d, 7 * d), nn.Linear(5 * d, d)
+
+    def forward(self, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        d = x.shape[-1]
+        y = self.into(norm(x))
+        q, k, v = heads_of(y[..., : 3 * d], self.heads)
+        return x + self.out(torch.cat([attend(norm(q), norm(k), v, bias), F.gelu(y[..., 3 * d :], approximate="tanh")], -1))
+
+
+class DoubleBlock(nn.Module):
+    """Words and cells keep their own weights and meet in one attention."""
+
+    def __init__(self, d: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.ModuleList(nn.Linear(d, 3 * d) for _ in range(2))
+        self.out = nn.ModuleList(nn.Linear(d, d) for _ in range(2))
+        self.up = nn.ModuleList(nn.Linear(d, 4 * d) for _ in range(2))
+        self.down = nn.ModuleList(nn.Linear(4 * d, d) for _ in range(2))
+        self.shift = nn.Parameter(torch.zeros(2, 6, d))
+
+    def forward(self, text, cells, modulation, turn, bias):
+        streams, parts, mods = (text, cells), [], []
+        for j, x in enumerate(streams):
+            m = modulation[:, 6 * j : 6 * j + 6] + self.shift[j]
+            mods.append(m)
+            parts.append(heads_of(self.qkv[j](norm(x) * (1 + m[:, 1:2]) + m[:, 0:1]), self.heads))
+        q, k, v = (torch.cat([parts[0][i], parts[1][i]], 2) for i in range(3))
+        mixed = attend(rotate(norm(q), *turn), rotate(norm(k), *turn), v, bias)
+        n, result = text.shape[1], []
+        for j, (x, a) in enumerate(zip(streams, (mixed[:, :n], mixed[:, n:]))):
+            m = mods[j]
+            x = x + m[:, 2:3] * self.out[j](a)
+            hidden = F.gelu(self.up[j](norm(x) * (1 + m[:, 4:5]) + m[:, 3:4]), approximate="tanh")
+            result.append(x + m[:, 5:6] * self.down[j](hidden))
+        return result
+
+
+class SingleBlock(nn.Module):
+    """Words and cells in one sequence; attention and feed-forward side by side."""
+
+    def __init__(self, d: int, heads: int):
+        super().__init__()
+        self.heads, self.into, self.out = heads, nn.Linear(d, 7 * d), nn.Linear(5 * d, d)
+        self.shift = nn.Parameter(torch.zeros(3, d))
+
+    def forward(self, x, modulation, turn, bias):
+        d = x.shape[-1]
+        m = modulation + self.shift
+        y = self.into(norm(x) * (1 + m[:, 1:2]) + m[:, 0:1])
+        q, k, v = heads_of(y[..., : 3 * d], self.heads)
+        mixed = attend(rotate(norm(q), *turn), rotate(norm(k), *turn), v, bias)
+        return x + m[:, 2:3] * self.out(torch.cat([mixed, F.gelu(y[..., 3 * d :], approximate="tanh")], -1))
+
+
+class TextEncoder(nn.Module):
+    """Token ids [B,L] to hidden [B,L,d], pooled [B,d] and mask [B,L]."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        d = shape.width
+        self.words = nn.Embedding(shape.words, d)
+        nn.init.normal_(self.words.weight, std=0.5)
+        self.places = nn.Parameter(torch.randn(shape.window, d) * 0.1)
+        self.blocks = nn.ModuleList(TextBlock(d, shape.heads) for _ in range(shape.text_blocks))
+
+    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        mask = (ids > 0).float()
+        x = self.words(ids) + self.places[: ids.shape[1]]
+        bias = (mask[:, None, None] - 1) * 1e4
+        for block in self.blocks:
+            x = block(x, bias)
+        x = norm(x) * mask[..., None]
+        return x, x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), mask
+
+
+class Transformer(nn.Module):
+    def __init__(self, shape: Shape):
+        super().__init__()
+        d = shape.width
+        self.shape = shape
+        self.cells_in, self.text_in = nn.Linear(shape.channels, d), nn.Linear(d, d)
+        self.time_in, self.pooled_in, self.both = nn.Linear(256, d), nn.Linear(d, d), nn.Linear(d, d)
+        self.modulate = nn.Linear(d, 17 * d)
+        self.double_stream = nn.ModuleList(DoubleBlock(d, shape.heads) for _ in range(shape.double_blocks))
+        self.single_stream = nn.ModuleList(SingleBlock(d, shape.heads) for _ in range(shape.single_blocks))
+        self.cells_out = nn.Linear(d, shape.channels)
+        nn.init.normal_(self.modulate.weight, std=0.01)
+        nn.init.zeros_(self.modulate.bias)
+        with torch.no_grad():
+            for gate in (2, 5, 8, 11, 14):  # open gates learn faster than closed ones at this size
+                self.modulate.bias.view(17, d)[gate] = 0.3
+        nn.init.zeros_(self.cells_out.weight)
+        nn.init.zeros_(self.cells_out.bias)
+
+    def forward(self, latents, t, hidden, pooled, mask):
+        """Clean latents [B,C,h,w] predicted from latents at time t (0 noise, 1 picture)."""
+        b, c, rows, columns = latents.shape
+        d = self.shape.width
+        time = t.view(-1, 1, 1, 1)
+        spread = torch.rsqrt(time.square() + (1 - time).square())
+        speeds = torch.exp(-math.log(1e4) * torch.arange(128, device=t.device) / 128)
+        wave = t[:, None] * 1000 * speeds
+        vector = F.silu(self.time_in(torch.cat([wave.cos(), wave.sin()], 1)) + self.pooled_in(pooled))
+        modulation = self.modulate(F.silu(self.both(vector))).view(b, 17, d)
+        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2))
+        text = self.text_in(hidden)
+        length = hidden.shape[1]
+        row = torch.arange(rows, device=t.device)[:, None].expand(rows, columns).reshape(-1) - (rows - 1) / 2
+        column = torch.arange(columns, device=t.device)[None].expand(rows, columns).reshape(-1) - (columns - 1) / 2
+        still = torch.zeros(length, device=t.device)
+        turn = rotary(torch.cat([still, row]), torch.cat([still, column]), d // self.shape.heads)
+        bias = torch.cat([(mask - 1) * 1e4, torch.zeros(b, rows * columns, device=t.device)], 1)[:, None, None]
+        for block in self.double_stream:
+            text, cells = block(text, cells, modulation[:, :12], turn, bias)
+        x = torch.cat([text, cells], 1)
+        for block in self.single_stream:
+            x = block(x, modulation[:, 12:15], turn, bias)
+        x = norm(x[:, length:]) * (1 + modulation[:, 16:17]) + modulation[:, 15:16]
+        raw = self.cells_out(x).transpose(1, 2).reshape(b, c, rows, columns)
+        return time * spread.square() * latents + (1 - time) * spread * raw
+
+
+class TextToLatents(nn.Module):
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.text, self.transformer = TextEncoder(shape), Transformer(shape)
+
+    def forward(self, latents, t, ids):
+        return self.transformer(latents, t, *self.text(ids))
+
+    def settings(self) -> dict:
+        return asdict(self.transformer.shape)

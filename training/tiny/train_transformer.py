@@ -1,0 +1,181 @@
+"""Trains text encoder and transformer on encoded pictures. Resumes from <work>/<run>/transformer.pt when it exists.
+
+python -m tiny.train_transformer --work W --modules M --sets core --stages 1 --minutes 75
+`--minutes` counts over every resumption. To go on after the end of a run, raise it and give --restart-schedule."""
+
+import argparse
+import copy
+import math
+import os
+import random
+import time
+
+import numpy as np
+import torch
+
+from .autoencoder import Decoder
+from .draw import Painter
+from .latents import Latents
+from .model import Shape, TextToLatents
+from .muon import Muon
+from .pictures import to_bytes
+from .preview_data import sheet
+from .run import device_of, save_checkpoint
+from .sample import sample
+from .tokenizer import NULL
+from .vocabulary import build_vocabulary, with_synonyms
+
+LOOK = [
+    "a cat", "3d render of a red apple on a white background", "a blue car on a yellow background", "a rocket in space",
+    "a tiger face in the forest", "a penguin in the snow", "a green apple to the left of a banana", "three mushrooms",
+    "a flat icon of a house on grass", "an owl at night", "a crab on the beach", "a purple octopus underwater",
+    "a cactus in the desert", "a dog and a basketball", "a robot with the word \"HELLO\" in white letters", "a pink teddy bear on a teal background",
+    "a castle at sunset in front of mountains", "two pizzas",
+    "Extreme close-up of a single tiger eye, direct frontal view. Detailed iris and pupil. Sharp focus on eye texture and color. Natural lighting to capture authentic eye shine and depth. The word \"FLUX\" is painted over it in big, white brush strokes with visible texture.",
+    "close-up of a blue dragon eye",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--modules", required=True)
+    parser.add_argument("--run", default="run1")
+    parser.add_argument("--sets", default="core")
+    parser.add_argument("--stages", default="1")
+    parser.add_argument("--minutes", type=float, default=75)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=0.02, help="Muon's rate; AdamW's is a twelfth of it")
+    parser.add_argument("--flat", type=float, default=0.4, help="share of the run at full rate, then linear to 3 %%")
+    parser.add_argument("--time-mean", type=float, default=-0.8, help="logit-normal density of the training times")
+    parser.add_argument("--time-spread", type=float, default=1.3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--restart-schedule", action="store_true")
+    parser.add_argument("--look", type=float, default=8, help="minutes between sheets of pictures")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    device = device_of()
+    folder = os.path.join(options.work, options.run)
+    path = os.path.join(folder, "transformer.pt")
+    state = torch.load(path, map_location=device) if os.path.exists(path) else None
+    concepts = Painter(options.work, options.modules, tuple(map(int, options.stages.split(",")))).concepts
+    words = build_vocabulary(concepts, state and state["words"])
+    vocabulary = with_synonyms(words)
+    model = TextToLatents(Shape(words=max(words.values()) + 1)).to(device)
+    if state:
+        restore(model, state["model"])
+    average = copy.deepcopy(model).eval().requires_grad_(False)
+    if state:
+        restore(average, state["average"])
+    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and any(k in n for k in ("double_stream.", "single_stream.", "text.blocks."))]
+    chosen = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in chosen and p is not model.text.words.weight]
+    muon = Muon(hidden, options.rate)
+    adam = torch.optim.AdamW([{"params": rest, "scale": 1.0}, {"params": [model.text.words.weight], "scale": 2.0}], betas=(0.9, 0.95), weight_decay=0)
+    spent, start, step, seen = 0.0, 0.0, 0, 0
+    if state:
+        spent, start, step, seen = state["spent"], state["start"], state["step"], state["seen"]
+        muon.load_state_dict(state["muon"])
+        if state["model"]["text.words.weight"].shape == model.text.words.weight.shape:
+            adam.load_state_dict(state["adam"])
+        if options.restart_schedule:
+            start = spent
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(words)} words, {len(concepts)} concepts, {spent / 60:.1f} min so far", flush=True)
+    data = Latents(options.work, options.run, options.sets.split(","))
+    print(data.refresh(), "pictures", flush=True)
+    batches = data.batches(options.batch, vocabulary, random.Random(step))
+    run = torch.compile(model, dynamic=True) if options.compile else model
+    begin, now = time.time() - spent, time.time()
+    saved, looked, losses = now, now, []
+    while (elapsed := time.time() - begin) < options.minutes * 60:
+        progress = (elapsed - start) / (options.minutes * 60 - start)
+        rate = min(1, (step + 1) / 60) * (1 if progress < options.flat else 0.03 + 0.97 * (1 - progress) / (1 - options.flat))
+        for group in muon.param_groups:
+            group["lr"] = options.rate * rate
+        for group in adam.param_groups:
+            group["lr"] = options.rate / 12 * rate * group["scale"]
+        z, ids = next(batches)
+        z, ids = z.to(device), ids.to(device)
+        t = torch.sigmoid(torch.randn(len(z), device=device) * options.time_spread + options.time_mean)
+        t = t * (torch.rand_like(t) > 0.05)
+        loss = flow_loss(run, z, t, ids)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*rest, model.text.words.weight], 1.0)
+        muon.step()
+        adam.step()
+        step, seen = step + 1, seen + len(z)
+        keep = min(0.9985, (step + 1) / (step + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+        losses.append(loss.item())
+        if step % 100 == 0:
+            print(f"{elapsed / 60:.1f} min, step {step}, {seen} seen, loss {np.mean(losses[-100:]):.4f}, rate {rate:.2f}, {100 * options.batch / (time.time() - now):.1f} pictures/s", flush=True)
+            now = time.time()
+            if step % 500 == 0:
+                data.refresh()
+        if time.time() - saved > 240:
+            saved = time.time()
+            save(path, model, average, muon, adam, words, saved - begin, start, step, seen)
+        if time.time() - looked > options.look * 60 or step == 400:
+            looked = time.time()
+            look(average, vocabulary, folder, f"{elapsed / 60:04.0f}")
+            table(average, batches)
+    save(path, model, average, muon, adam, words, time.time() - begin, start, step, seen)
+    look(average, vocabulary, folder, "end")
+    table(average, batches)
+
+
+def flow_loss(model, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Squared error of the network's raw output, of unit variance at every time."""
+    time_ = t.view(-1, 1, 1, 1)
+    clean = model(time_ * z + (1 - time_) * torch.randn_like(z), t, ids)
+    weight = (t.square() + (1 - t).square()) / (1 - t).clamp(min=0.02).square()
+    return (weight * (clean - z).square().flatten(1).mean(1)).mean()
+
+
+def restore(model: torch.nn.Module, saved: dict) -> None:
+    """Loads weights; a longer vocabulary keeps the rows it already had."""
+    own = model.state_dict()
+    for name, value in saved.items():
+        if own[name].shape == value.shape:
+            own[name].copy_(value)
+        else:
+            own[name][: len(value)].copy_(value)
+
+
+def save(path, model, average, muon, adam, words, spent, start, step, seen) -> None:
+    save_checkpoint(path, {"model": model.state_dict(), "average": average.state_dict(), "settings": model.settings(), "muon": muon.state_dict(), "adam": adam.state_dict(), "words": words, "spent": spent, "start": start, "step": step, "seen": seen})
+
+
+@torch.no_grad()
+def look(model, vocabulary: dict[str, int], folder: str, name: str) -> None:
+    decoder = Decoder().to(next(model.parameters()).device)
+    source = os.path.join(folder, "decoder.pt")
+    state = torch.load(source if os.path.exists(source) else os.path.join(folder, "autoencoder.pt"), map_location="cpu")
+    decoder.load_state_dict({k[2:]: v for k, v in state["average"].items() if k.startswith("1.")})
+    pictures = []
+    for grid, prompts in (((8, 8), LOOK), ((9, 7), LOOK)):
+        pictures += list(to_bytes(decoder(sample(model, prompts, vocabulary, grid))))
+    sheet(pictures, 10).save(os.path.join(folder, f"look-{name}.png"))
+
+
+@torch.no_grad()
+def table(model, batches, times: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)) -> None:
+    """Error of the clean prediction with the right caption, a wrong one and none: where captions matter, training must spend time."""
+    z, ids = (torch.cat(parts) if len({p.shape[1:] for p in parts}) == 1 else parts[0] for parts in zip(next(batches)))
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+    null = torch.zeros_like(ids)
+    null[:, 0] = NULL
+    for value in times:
+        t = torch.full((len(z),), value)
+        errors = [(model(value * z + (1 - value) * noise, t, c) - z).square().mean().item() for c in (ids, ids.roll(1, 0), null)]
+        print(f"  t {value:.2f}: right {errors[0]:.3f}, wrong {errors[1]:.3f}, none {errors[2]:.3f}", flush=True)
+    assert math.isfinite(errors[0])
+
+
+if __name__ == "__main__":
+    main()
