@@ -17,6 +17,7 @@ function upload(kind: NewUpload["kind"], fields: Partial<NewUpload> = {}): NewUp
     kind,
     expiresAfterMs: null,
     acl: PUBLIC_ACL,
+    maxBytes: null,
     ...fields,
   };
 }

@@ -49,6 +49,8 @@ export interface NewUpload {
   /** Time from completion to the file's expiry; null: never. */
   readonly expiresAfterMs: number | null;
   readonly acl: FileAcl;
+  /** Largest size of the file, by the limits of the key that begins it; null: no limit of its own. */
+  readonly maxBytes: number | null;
 }
 
 export interface Upload extends NewUpload {
@@ -160,8 +162,8 @@ export function createUploadStore(parts: {
       };
       await database.transaction((tx) =>
         tx.run(
-          `INSERT INTO uploads (id, path, account_id, file_name, content_type, kind, expires_after_ms, acl, created_at, expires_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+          `INSERT INTO uploads (id, path, account_id, file_name, content_type, kind, expires_after_ms, acl, max_bytes, created_at, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
           [
             upload.id,
             upload.path,
@@ -171,6 +173,7 @@ export function createUploadStore(parts: {
             upload.kind,
             upload.expiresAfterMs,
             formatAcl(upload.acl),
+            upload.maxBytes,
             now,
             upload.expiresAt,
           ],
@@ -194,6 +197,8 @@ export function createUploadStore(parts: {
       const blob = await store(createBlobKey("parts"), content, {
         maxBytes: room,
         ...(signal === undefined ? {} : { signal }),
+      }).catch((error: unknown) => {
+        throw error instanceof BlobTooLargeError ? new BlobTooLargeError(maxBytes) : error;
       });
       const outcome = await commit(blob, () =>
         database.transaction(async (tx) => {
@@ -253,6 +258,7 @@ interface UploadRow {
   readonly kind: string;
   readonly expires_after_ms: number | null;
   readonly acl: string | null;
+  readonly max_bytes: number | null;
   readonly created_at: number;
   readonly expires_at: number;
   readonly completed_at: number | null;
@@ -275,6 +281,7 @@ function parseUpload(row: UploadRow): Upload {
     kind: row.kind === "single" ? "single" : "multipart",
     expiresAfterMs: row.expires_after_ms,
     acl: parseStoredAcl(row.acl),
+    maxBytes: row.max_bytes,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     isComplete: row.completed_at !== null,
