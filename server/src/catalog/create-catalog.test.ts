@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { ErrorDetail } from "@sluice/protocol";
 import type { JsonSchema, ModelManifest } from "@sluice/runtime/model";
@@ -8,6 +7,7 @@ import type { CatalogEntry, Validation } from "./catalog.ts";
 import { checkInput } from "./check-input.ts";
 import { CatalogError, createCatalog } from "./create-catalog.ts";
 import { createManifest } from "./testing/create-manifest.ts";
+import { fluxProManifest } from "./testing/flux-pro-manifest.ts";
 
 test("a valid input passes with its defaults filled in", () => {
   assert.deepEqual(accept(fluxPro, { prompt: "a fox" }), {
@@ -474,26 +474,14 @@ test("two endpoints may share a schema that names itself", () => {
   assert.equal(createCatalog([{ path: "a.ts", updatedAt: 0, manifest: { models } }]).list().length, 2);
 });
 
-const page = JSON.parse(
-  readFileSync(new URL("./fixtures/flux-pro.schema.json", import.meta.url), "utf8"),
-) as { $defs: Record<string, Record<string, unknown>> };
-const fluxProSchema: JsonSchema = { ...withLimits(page.$defs["FluxProInput"]), $defs: page.$defs };
-const fluxPro: CatalogEntry = serve(fluxProSchema, { ...page.$defs["FluxProOutput"], $defs: page.$defs });
+const fluxPro: CatalogEntry = serve(fluxProManifest.input, fluxProManifest.output);
+const fluxProSchema: JsonSchema = fluxProManifest.input;
 const likely: Readonly<Record<string, readonly unknown[]>> = {
   image_size: ["square", "landscape_16_9", { width: 640, height: 480 }, { width: "64" }, { height: 0 }],
   safety_tolerance: ["1", "6", "7"],
   guidance_scale: [1, 20, "3.5"],
   sync_mode: [true, false, "no", 1],
 };
-
-/** The page's input schema with its suggested limits as keywords. */
-function withLimits(schema: Record<string, unknown> | undefined): Record<string, unknown> {
-  const copy = structuredClone(schema) as { properties: Record<string, Record<string, unknown>> };
-  for (const property of Object.values(copy.properties))
-    Object.assign(property, property["x-suggested-limits"]);
-  copy.properties["prompt"]!["minLength"] = 1;
-  return copy;
-}
 
 function serve(input: JsonSchema, output: JsonSchema = { type: "object" }): CatalogEntry {
   const models = [createManifest("acme/x", { input, output })];

@@ -5,6 +5,24 @@ export type Subschema = JsonSchema | boolean;
 
 const ANNOTATIONS = new Set(["title", "description", "default", "examples", "deprecated", "ui", "$comment"]);
 
+/** Keywords whose values are callers' data, not schemas. */
+export const DATA_KEYWORDS: ReadonlySet<string> = new Set([
+  "default",
+  "enum",
+  "const",
+  "example",
+  "examples",
+  "required",
+]);
+/** Keywords that hold schemas by name: a name may look like a keyword. */
+export const NAMED_SCHEMA_KEYWORDS: ReadonlySet<string> = new Set([
+  "properties",
+  "patternProperties",
+  "dependentSchemas",
+  "$defs",
+  "definitions",
+]);
+
 export function isSchema(value: unknown): value is JsonSchema {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -56,14 +74,17 @@ export function checkRefs(root: JsonSchema): void {
   visit(root);
 
   function visit(value: unknown): void {
-    if (typeof value !== "object" || value === null || seen.has(value)) return;
+    if (Array.isArray(value)) value.forEach(visit);
+    if (!isSchema(value) || seen.has(value)) return;
     seen.add(value);
-    if (isSchema(value) && typeof value["$ref"] === "string") {
-      const target = findRef(value["$ref"], root);
+    if (typeof value["$ref"] === "string") {
       checkLoop(value, []);
-      visit(target);
+      visit(findRef(value["$ref"], root));
     }
-    for (const child of Object.values(value)) visit(child);
+    for (const [keyword, part] of Object.entries(value)) {
+      if (NAMED_SCHEMA_KEYWORDS.has(keyword) && isSchema(part)) Object.values(part).forEach(visit);
+      else if (!DATA_KEYWORDS.has(keyword)) visit(part);
+    }
   }
 
   function checkLoop(schema: JsonSchema, path: readonly JsonSchema[]): void {
