@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { ApiError, type FalClient, type QueueStatus } from "@sluice/client";
+import { ApiError, type FalClient } from "@sluice/client";
+import type { QueueStatus } from "@sluice/protocol";
 import type { Command } from "commander";
 import ora, { type Ora } from "ora";
 import { CliError } from "../cli-error.ts";
@@ -167,7 +168,7 @@ async function saveFiles(
     await mkdir(dirname(path), { recursive: true });
     const bytes = await download(file);
     await writeFile(path, bytes);
-    if (!isQuiet) showPicture(bytes, basename(path));
+    if (!isQuiet) await showPicture(bytes, basename(path)).catch(() => false); // The file is saved; a terminal that cannot show it is no failure.
     process.stdout.write(`${path}\n`);
   }
 }

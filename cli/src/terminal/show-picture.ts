@@ -1,23 +1,24 @@
-import { supportsTerminalGraphics } from "supports-terminal-graphics";
+import { createSupportsTerminalGraphics } from "supports-terminal-graphics";
 
 /**
  * Shows a picture in terminals that can (kitty's and iTerm2's protocols). Others show nothing.
  * @returns true when something was written
  */
-export function showPicture(
+export async function showPicture(
   bytes: Uint8Array,
   name: string,
   stream: NodeJS.WriteStream = process.stdout,
-): boolean {
+): Promise<boolean> {
   if (!stream.isTTY) return false;
-  const support = supportsTerminalGraphics.stdout;
-  const base64 = Buffer.from(bytes).toString("base64");
+  const support = createSupportsTerminalGraphics(stream);
   if (support.iterm2) {
+    const base64 = Buffer.from(bytes).toString("base64");
     const label = Buffer.from(name).toString("base64");
     stream.write(`\u001B]1337;File=name=${label};size=${bytes.length};inline=1;width=40:${base64}\u0007\n`);
     return true;
   }
-  if (support.kitty && isPng(bytes)) {
+  if (support.kitty) {
+    const base64 = (await toPng(bytes)).toString("base64");
     // The protocol takes PNG (f=100) in chunks of at most 4096 characters; m=1 says that more follow.
     for (let at = 0; at < base64.length; at += 4096) {
       const more = at + 4096 < base64.length ? 1 : 0;
@@ -30,6 +31,8 @@ export function showPicture(
   return false;
 }
 
-function isPng(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[2] === 0x4e && bytes[3] === 0x47;
+/** The protocol takes PNG only. */
+async function toPng(bytes: Uint8Array): Promise<Buffer> {
+  const { default: sharp } = await import("sharp");
+  return await sharp(bytes).resize({ width: 800, withoutEnlargement: true }).png().toBuffer();
 }
