@@ -29,10 +29,15 @@ async function packSprites() {
   const emoji = new Map(require("emojibase-data/en/data.json").map((e) => [e.label.toLowerCase(), e]));
   const flat = require("@iconify-json/fluent-emoji-flat/icons.json");
   const flatNames = new Map(
-    Object.entries(require("@iconify-json/fluent-emoji-flat/chars.json")).map(([hex, name]) => [plainHex(hex), name]),
+    Object.entries(require("@iconify-json/fluent-emoji-flat/chars.json")).map(([hex, name]) => [
+      plainHex(hex),
+      name,
+    ]),
   );
   const folder = path.join(path.dirname(require.resolve("@lobehub/fluent-emoji-3d/package.json")), "assets");
-  const files = new Map(fs.readdirSync(folder).map((f) => [plainHex(f.replace(".webp", "")), path.join(folder, f)]));
+  const files = new Map(
+    fs.readdirSync(folder).map((f) => [plainHex(f.replace(".webp", "")), path.join(folder, f)]),
+  );
   const bin = fs.openSync(path.join(out, "sprites.bin"), "w");
   const items = [];
   for (const concept of readConcepts()) {
@@ -88,7 +93,11 @@ function svgOf(set, name) {
 /** Trims empty borders and centres the picture, so that every sprite fills its square alike. */
 async function centred(source, density) {
   const clear = { r: 0, g: 0, b: 0, alpha: 0 };
-  const trimmed = await sharp(source, { density }).ensureAlpha().trim({ background: clear, threshold: 8 }).png().toBuffer();
+  const trimmed = await sharp(source, { density })
+    .ensureAlpha()
+    .trim({ background: clear, threshold: 8 })
+    .png()
+    .toBuffer();
   return sharp(trimmed)
     .resize(SPRITE - 4, SPRITE - 4, { fit: "contain", background: clear })
     .extend({ top: 2, bottom: 2, left: 2, right: 2, background: clear })
@@ -146,28 +155,35 @@ function sky(w, h, random, top, bottom, to = h) {
   return `<defs><linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="${shade(top, random)}"/><stop offset="1" stop-color="${shade(bottom, random)}"/></linearGradient></defs><rect width="${w}" height="${to}" fill="url(#${id})"/>`;
 }
 
-function ground(w, h, random, from, top, bottom) {
-  const id = `g${gradients++}`;
-  return `<defs><linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="${shade(top, random)}"/><stop offset="1" stop-color="${shade(bottom, random)}"/></linearGradient></defs><rect y="${from}" width="${w}" height="${h - from}" fill="url(#${id})"/>`;
-}
-
 function disc(x, y, r, fill, opacity = 1) {
   return `<circle cx="${x}" cy="${y}" r="${r}" fill="${fill}" opacity="${opacity}"/>`;
 }
 
 function puff(x, y, r, fill = "white") {
-  return disc(x - r, y, r * 0.65, fill) + disc(x, y - r * 0.35, r, fill) + disc(x + r, y, r * 0.65, fill) + `<rect x="${x - r * 1.6}" y="${y}" width="${r * 3.2}" height="${r * 0.65}" rx="${r * 0.3}" fill="${fill}"/>`;
+  return (
+    disc(x - r, y, r * 0.65, fill) +
+    disc(x, y - r * 0.35, r, fill) +
+    disc(x + r, y, r * 0.65, fill) +
+    `<rect x="${x - r * 1.6}" y="${y}" width="${r * 3.2}" height="${r * 0.65}" rx="${r * 0.3}" fill="${fill}"/>`
+  );
 }
 
 function stars(w, h, random, n, to = h) {
   let body = "";
-  for (let i = 0; i < n; i++) body += disc(random() * w, random() * to, between(random, 0.6, 1.6) * (Math.min(w, h) / 220), "#fffbe0", between(random, 0.6, 1));
+  for (let i = 0; i < n; i++)
+    body += disc(
+      random() * w,
+      random() * to,
+      between(random, 0.6, 1.6) * (Math.min(w, h) / 220),
+      "#fffbe0",
+      between(random, 0.6, 1),
+    );
   return body;
 }
 
 function peaks(w, h, random, base, height, fill, snow) {
   let body = "";
-  const count = Math.max(2, Math.round(w / h * 2.5));
+  const count = Math.max(2, Math.round((w / h) * 2.5));
   for (let i = 0; i <= count; i++) {
     const x = (i + between(random, -0.25, 0.25)) * (w / count);
     const top = base - height * between(random, 0.6, 1);
@@ -188,7 +204,11 @@ function hill(w, h, random, y, swell, fill) {
 }
 
 function place(w, h, random) {
-  return { m: Math.min(w, h), horizon: h * between(random, 0.6, 0.7), side: random() < 0.5 ? between(random, 0.1, 0.22) * w : between(random, 0.78, 0.9) * w };
+  return {
+    m: Math.min(w, h),
+    horizon: h * between(random, 0.6, 0.7),
+    side: random() < 0.5 ? between(random, 0.1, 0.22) * w : between(random, 0.78, 0.9) * w,
+  };
 }
 
 const SCENES = {
@@ -199,52 +219,97 @@ const SCENES = {
   },
   space(w, h, random) {
     const { m, side } = place(w, h, random);
-    const planet = disc(side, h * between(random, 0.15, 0.85), m * between(random, 0.06, 0.1), shade([200, 120, 90], random, 40));
+    const planet = disc(
+      side,
+      h * between(random, 0.15, 0.85),
+      m * between(random, 0.06, 0.1),
+      shade([200, 120, 90], random, 40),
+    );
     return sky(w, h, random, [10, 7, 26], [34, 14, 62]) + stars(w, h, random, 60) + planet;
   },
   meadow(w, h, random) {
     const { m, horizon, side } = place(w, h, random);
-    return sky(w, h, random, [105, 185, 248], [205, 236, 255]) + disc(side, h * 0.15, m * 0.08, "#ffe14d") + puff(w - side, h * 0.17, m * 0.07) + hill(w, h, random, horizon - m * 0.04, m * 0.05, [120, 200, 90]) + hill(w, h, random, horizon + m * 0.05, m * 0.03, [84, 172, 64]);
+    return (
+      sky(w, h, random, [105, 185, 248], [205, 236, 255]) +
+      disc(side, h * 0.15, m * 0.08, "#ffe14d") +
+      puff(w - side, h * 0.17, m * 0.07) +
+      hill(w, h, random, horizon - m * 0.04, m * 0.05, [120, 200, 90]) +
+      hill(w, h, random, horizon + m * 0.05, m * 0.03, [84, 172, 64])
+    );
   },
   beach(w, h, random) {
     const { m, horizon, side } = place(w, h, random);
     const sea = `<rect y="${horizon - m * 0.14}" width="${w}" height="${m * 0.2}" fill="${shade([38, 140, 205], random)}"/>`;
-    return sky(w, h, random, [110, 195, 250], [212, 240, 255]) + disc(side, h * 0.15, m * 0.08, "#ffe14d") + sea + hill(w, h, random, horizon, m * 0.02, [246, 222, 160]);
+    return (
+      sky(w, h, random, [110, 195, 250], [212, 240, 255]) +
+      disc(side, h * 0.15, m * 0.08, "#ffe14d") +
+      sea +
+      hill(w, h, random, horizon, m * 0.02, [246, 222, 160])
+    );
   },
   desert(w, h, random) {
     const { m, horizon, side } = place(w, h, random);
-    return sky(w, h, random, [255, 205, 130], [255, 236, 196]) + disc(side, h * 0.16, m * 0.09, "#fff2a8") + hill(w, h, random, horizon - m * 0.02, m * 0.06, [228, 168, 92]) + hill(w, h, random, horizon + m * 0.1, m * 0.05, [206, 142, 70]);
+    return (
+      sky(w, h, random, [255, 205, 130], [255, 236, 196]) +
+      disc(side, h * 0.16, m * 0.09, "#fff2a8") +
+      hill(w, h, random, horizon - m * 0.02, m * 0.06, [228, 168, 92]) +
+      hill(w, h, random, horizon + m * 0.1, m * 0.05, [206, 142, 70])
+    );
   },
   snow(w, h, random) {
     const { m, horizon } = place(w, h, random);
     let flakes = "";
-    for (let i = 0; i < 34; i++) flakes += disc(random() * w, random() * h, m * between(random, 0.006, 0.012), "white");
-    return sky(w, h, random, [140, 180, 222], [208, 226, 244]) + hill(w, h, random, horizon, m * 0.04, [244, 248, 253]) + flakes;
+    for (let i = 0; i < 34; i++)
+      flakes += disc(random() * w, random() * h, m * between(random, 0.006, 0.012), "white");
+    return (
+      sky(w, h, random, [140, 180, 222], [208, 226, 244]) +
+      hill(w, h, random, horizon, m * 0.04, [244, 248, 253]) +
+      flakes
+    );
   },
   underwater(w, h, random) {
     const { m } = place(w, h, random);
     let bubbles = "";
-    for (let i = 0; i < 9; i++) bubbles += `<circle cx="${random() * w}" cy="${random() * h}" r="${m * between(random, 0.012, 0.03)}" fill="none" stroke="#c8ecfa" stroke-width="${m * 0.007}"/>`;
-    return sky(w, h, random, [64, 190, 226], [12, 62, 132]) + bubbles + hill(w, h, random, h * 0.92, m * 0.02, [196, 176, 120]);
+    for (let i = 0; i < 9; i++)
+      bubbles += `<circle cx="${random() * w}" cy="${random() * h}" r="${m * between(random, 0.012, 0.03)}" fill="none" stroke="#c8ecfa" stroke-width="${m * 0.007}"/>`;
+    return (
+      sky(w, h, random, [64, 190, 226], [12, 62, 132]) +
+      bubbles +
+      hill(w, h, random, h * 0.92, m * 0.02, [196, 176, 120])
+    );
   },
   sunset(w, h, random) {
     const { m, horizon } = place(w, h, random);
     const x = w * between(random, 0.4, 0.6);
-    return sky(w, h, random, [92, 52, 124], [255, 152, 72], horizon) + disc(x, horizon - m * 0.03, m * 0.15, "#ffd873") + hill(w, h, random, horizon, m * 0.015, [66, 40, 72]);
+    return (
+      sky(w, h, random, [92, 52, 124], [255, 152, 72], horizon) +
+      disc(x, horizon - m * 0.03, m * 0.15, "#ffd873") +
+      hill(w, h, random, horizon, m * 0.015, [66, 40, 72])
+    );
   },
   sky(w, h, random) {
     const { m } = place(w, h, random);
     let clouds = "";
-    for (let i = 0; i < 4; i++) clouds += puff(random() * w, between(random, 0.08, 0.92) * h, m * between(random, 0.05, 0.09));
+    for (let i = 0; i < 4; i++)
+      clouds += puff(random() * w, between(random, 0.08, 0.92) * h, m * between(random, 0.05, 0.09));
     return sky(w, h, random, [78, 166, 245], [178, 224, 255]) + clouds;
   },
   mountains(w, h, random) {
     const { m, horizon } = place(w, h, random);
-    return sky(w, h, random, [120, 180, 238], [222, 238, 250]) + peaks(w, h, random, horizon, m * 0.42, [104, 116, 146], true) + hill(w, h, random, horizon, m * 0.02, [96, 160, 84]);
+    return (
+      sky(w, h, random, [120, 180, 238], [222, 238, 250]) +
+      peaks(w, h, random, horizon, m * 0.42, [104, 116, 146], true) +
+      hill(w, h, random, horizon, m * 0.02, [96, 160, 84])
+    );
   },
   "sunset mountains"(w, h, random) {
     const { m, horizon } = place(w, h, random);
-    return sky(w, h, random, [92, 52, 124], [255, 158, 84], horizon) + disc(w * between(random, 0.35, 0.65), horizon - m * 0.18, m * 0.12, "#ffd873") + peaks(w, h, random, horizon, m * 0.34, [92, 60, 100], false) + hill(w, h, random, horizon, m * 0.015, [54, 36, 62]);
+    return (
+      sky(w, h, random, [92, 52, 124], [255, 158, 84], horizon) +
+      disc(w * between(random, 0.35, 0.65), horizon - m * 0.18, m * 0.12, "#ffd873") +
+      peaks(w, h, random, horizon, m * 0.34, [92, 60, 100], false) +
+      hill(w, h, random, horizon, m * 0.015, [54, 36, 62])
+    );
   },
   forest(w, h, random) {
     const { m, horizon } = place(w, h, random);
@@ -256,7 +321,11 @@ const SCENES = {
       const half = m * between(random, 0.07, 0.1);
       trees += `<polygon points="${x - half},${horizon + m * 0.03} ${x},${top} ${x + half},${horizon + m * 0.03}" fill="${shade([34, 100, 62], random, 16)}"/>`;
     }
-    return sky(w, h, random, [176, 220, 238], [226, 244, 236]) + trees + hill(w, h, random, horizon, m * 0.02, [92, 164, 76]);
+    return (
+      sky(w, h, random, [176, 220, 238], [226, 244, 236]) +
+      trees +
+      hill(w, h, random, horizon, m * 0.02, [92, 164, 76])
+    );
   },
   city(w, h, random) {
     const { m, horizon } = place(w, h, random);
@@ -266,10 +335,16 @@ const SCENES = {
       const width = m * between(random, 0.1, 0.16);
       const top = horizon - m * between(random, 0.2, 0.52);
       houses += `<rect x="${x}" y="${top}" width="${width}" height="${h - top}" fill="${shade([118, 132, 160], random, 26)}"/>`;
-      for (let wy = top + m * 0.04; wy < horizon - m * 0.03; wy += m * 0.075) for (let wx = x + width * 0.2; wx < x + width * 0.8; wx += width * 0.36) houses += `<rect x="${wx}" y="${wy}" width="${width * 0.2}" height="${m * 0.035}" fill="#ffeeb0"/>`;
+      for (let wy = top + m * 0.04; wy < horizon - m * 0.03; wy += m * 0.075)
+        for (let wx = x + width * 0.2; wx < x + width * 0.8; wx += width * 0.36)
+          houses += `<rect x="${wx}" y="${wy}" width="${width * 0.2}" height="${m * 0.035}" fill="#ffeeb0"/>`;
       x += width;
     }
-    return sky(w, h, random, [140, 190, 236], [228, 238, 246]) + houses + `<rect y="${horizon}" width="${w}" height="${h - horizon}" fill="${shade([96, 98, 108], random)}"/>`;
+    return (
+      sky(w, h, random, [140, 190, 236], [228, 238, 246]) +
+      houses +
+      `<rect y="${horizon}" width="${w}" height="${h - horizon}" fill="${shade([96, 98, 108], random)}"/>`
+    );
   },
   rain(w, h, random) {
     const { m } = place(w, h, random);
@@ -279,7 +354,12 @@ const SCENES = {
       const y = random() * h;
       drops += `<line x1="${x}" y1="${y}" x2="${x - m * 0.015}" y2="${y + m * 0.055}" stroke="#bcd8f0" stroke-width="${m * 0.009}" stroke-linecap="round"/>`;
     }
-    return sky(w, h, random, [74, 88, 112], [140, 156, 176]) + puff(w * 0.22, h * 0.1, m * 0.11, "#5c6880") + puff(w * 0.72, h * 0.08, m * 0.13, "#5c6880") + drops;
+    return (
+      sky(w, h, random, [74, 88, 112], [140, 156, 176]) +
+      puff(w * 0.22, h * 0.1, m * 0.11, "#5c6880") +
+      puff(w * 0.72, h * 0.08, m * 0.13, "#5c6880") +
+      drops
+    );
   },
 };
 

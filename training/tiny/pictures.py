@@ -37,7 +37,7 @@ class Pictures:
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_bytes(x: torch.Tensor) -> np.ndarray:

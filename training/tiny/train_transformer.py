@@ -158,7 +158,7 @@ def look(model, vocabulary: dict[str, int], folder: str, name: str) -> None:
     state = torch.load(source if os.path.exists(source) else os.path.join(folder, "autoencoder.pt"), map_location="cpu")
     decoder.load_state_dict({k[2:]: v for k, v in state["average"].items() if k.startswith("1.")})
     pictures = []
-    for grid, prompts in (((8, 8), LOOK), ((9, 7), LOOK)):
+    for grid, prompts in (((8, 8), LOOK[::2]), ((9, 7), LOOK[1::2])):
         pictures += list(to_bytes(decoder(sample(model, prompts, vocabulary, grid))))
     sheet(pictures, 10).save(os.path.join(folder, f"look-{name}.png"))
 
