@@ -10,7 +10,8 @@ import { buildRunHeaders, type RunOptions } from "./run-options.ts";
 import { send } from "./send.ts";
 import { createStorageClient, type StorageClient, uploadInputFiles } from "./storage-client.ts";
 import { type QueueSubscribeOptions, subscribe } from "./subscribe.ts";
-import { createWebhooksClient, type WebhooksClient } from "./webhooks.ts";
+import type { WebhooksClient } from "./webhooks.ts";
+import { createWebhooksClient } from "./webhooks-client.ts";
 
 export interface StreamingClient {
   /** Calls an endpoint that answers in parts. Resolves as soon as the files of the input are uploaded. */

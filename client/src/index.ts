@@ -59,7 +59,7 @@ export type { StorageACL, StorageACLRule, StorageSettings } from "./storage-sett
 export type { QueueSubscribeOptions } from "./subscribe.ts";
 export type { TokenProvider } from "./temporary-token.ts";
 export type { UploadOptions, UploadProgress, UploadSession } from "./upload.ts";
-export type { Uploadable } from "./upload-source.ts";
+export type { Uploadable } from "./uploadable.ts";
 export {
   type VerifyOptions,
   type WebHookResponse,

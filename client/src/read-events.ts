@@ -1,5 +1,5 @@
-import { createParser } from "eventsource-parser";
 import { abortable, createTimeoutError, type Scope } from "./abort.ts";
+import { createEventParser } from "./event-parser.ts";
 import { explain } from "./send.ts";
 
 /**
@@ -10,11 +10,9 @@ import { explain } from "./send.ts";
  */
 export async function* readEvents(response: Response, scope: Scope, idleMs: number): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  const events: string[] = [];
-  const parser = createParser({ onEvent: (event) => events.push(event.data) });
+  const parse = createEventParser();
   for await (const chunk of readChunks(response, scope, idleMs)) {
-    parser.feed(decoder.decode(chunk, { stream: true }));
-    yield* events.splice(0);
+    yield* parse(decoder.decode(chunk, { stream: true }));
   }
 }
 

@@ -1,8 +1,8 @@
 import type { RequiredConfig } from "./config.ts";
 import { transformInput } from "./transform-input.ts";
 import type { Untyped } from "./untyped.ts";
-import { type UploadOptions, uploadFile } from "./upload.ts";
-import type { Uploadable } from "./upload-source.ts";
+import type { UploadOptions } from "./upload.ts";
+import type { Uploadable } from "./uploadable.ts";
 
 export interface StorageClient {
   /** Uploads a file, bytes or a stream; resolves to its URL. */
@@ -16,7 +16,7 @@ export interface StorageClient {
 
 export function createStorageClient(config: RequiredConfig): StorageClient {
   return {
-    upload: (file, options) => uploadFile(config, file, options),
+    upload: (file, options = {}) => upload(config, file, options),
     transformInput: (input, options) => uploadInputFiles(config, input, options?.abortSignal),
   };
 }
@@ -27,5 +27,11 @@ export function uploadInputFiles<Input>(
   input: Input,
   signal: AbortSignal | undefined,
 ): Promise<Input> {
-  return transformInput(input, (file, abortSignal) => uploadFile(config, file, { abortSignal }), signal);
+  return transformInput(input, (file, abortSignal) => upload(config, file, { abortSignal }), signal);
+}
+
+/** Loaded with the first upload: most programs never make one. */
+async function upload(config: RequiredConfig, file: Uploadable, options: UploadOptions): Promise<string> {
+  const { uploadFile } = await import("./upload.ts");
+  return uploadFile(config, file, options);
 }

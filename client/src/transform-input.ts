@@ -1,6 +1,6 @@
 import { openScope } from "./abort.ts";
 import { mapLimited } from "./map-limited.ts";
-import { isUploadable, type Uploadable } from "./upload-source.ts";
+import { isUploadable, type Uploadable } from "./uploadable.ts";
 
 const PARALLEL_UPLOADS = 4;
 

@@ -1,12 +1,4 @@
-import type { Untyped } from "./untyped.ts";
-
-/** What can be uploaded: files, bytes in memory (Node's Buffer among them), and streams of bytes. */
-export type Uploadable =
-  | Blob
-  | ArrayBuffer
-  | ArrayBufferView
-  | ReadableStream<Uint8Array>
-  | AsyncIterable<Uint8Array>;
+import { isStream, isUploadable, type Uploadable } from "./uploadable.ts";
 
 /** Bytes that can be read again, piece by piece. */
 export interface SizedSource {
@@ -19,18 +11,6 @@ export interface UploadSource {
   /** Content type, as far as the value tells. */
   readonly type: string | undefined;
   readonly name: string | undefined;
-}
-
-/** Whether a value in an input stands for bytes. */
-export function isUploadable(value: unknown): value is Uploadable {
-  if (typeof value !== "object" || value === null) return false;
-  return (
-    value instanceof Blob ||
-    value instanceof ArrayBuffer ||
-    ArrayBuffer.isView(value) ||
-    isStream(value) ||
-    Symbol.asyncIterator in value
-  );
 }
 
 export function openUploadSource(value: Uploadable): UploadSource {
@@ -73,10 +53,6 @@ const SIGNATURES: readonly (readonly [RegExp, string])[] = [
   [/^[\s\S]E\xdf\xa3/, "video/webm"],
   [/^PK\W{2}/, "application/zip"],
 ];
-
-function isStream(value: object): value is ReadableStream<Uint8Array> {
-  return typeof (value as Untyped).getReader === "function";
-}
 
 /** Not every runtime can iterate over a web stream. */
 async function* iterate(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -6,13 +6,8 @@ import { readData } from "./read-response.ts";
 import { type Call, QUICK_MS, send } from "./send.ts";
 import { buildLifecycleHeaders, type StorageSettings } from "./storage-settings.ts";
 import { getSurfaceUrl } from "./surfaces.ts";
-import {
-  detectContentType,
-  openUploadSource,
-  type SizedSource,
-  type Uploadable,
-  type UploadSource,
-} from "./upload-source.ts";
+import { detectContentType, openUploadSource, type SizedSource, type UploadSource } from "./upload-source.ts";
+import type { Uploadable } from "./uploadable.ts";
 
 export type UploadProgress = {
   uploadedBytes: number;

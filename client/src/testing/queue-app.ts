@@ -92,7 +92,10 @@ export function createQueueApp(): QueueApp {
   }
 
   function cancel(request: StoredRequest, response: ServerResponse): void {
-    if (request.status === "COMPLETED") return sendJson(response, 400, { status: "ALREADY_COMPLETED" });
+    if (request.status === "COMPLETED") {
+      sendJson(response, 400, { status: "ALREADY_COMPLETED" });
+      return;
+    }
     const body = { detail: "Request cancelled by the client.", error_type: "client_cancelled" };
     sendJson(response, 202, { status: "CANCELLATION_REQUESTED", success: true });
     app.update(request.id, { status: "COMPLETED", isCancelled: true, result: { status: 499, body } });
