@@ -129,17 +129,18 @@ async function* abortable(
     return;
   }
   const iterator = source[Symbol.asyncIterator]();
-  let stop: () => void = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
-  aborted.catch(() => {});
+  // One rejector at a time: racing every chunk against one promise would keep them all alive until it settles.
+  let rejectWait: (reason: unknown) => void = () => {};
+  const stop = (): void => rejectWait(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
   let isDone = false;
   try {
     while (true) {
-      const next = await Promise.race([iterator.next(), aborted]);
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        rejectWait = reject;
+        if (signal.aborted) stop();
+        else iterator.next().then(resolve, reject);
+      });
       if (next.done) {
         isDone = true;
         return;
