@@ -1,0 +1,141 @@
+import { DatabaseError } from "../../database/database.ts";
+import { BlobTooLargeError } from "../../files/blob-store.ts";
+import type { AccountId, KeyId } from "../../ids.ts";
+import type { Call } from "../call.ts";
+import type { GatewayContext } from "../context.ts";
+import type { Respond } from "../respond.ts";
+
+/** Takes bytes from callers: with bounded memory, a bounded size, and an end to those who stop sending. */
+export interface UploadReceiver {
+  /** How many bytes this key may still store (null: no limit of its own), or the answer that refuses any. */
+  findRoom(owner: UploadOwner): Promise<{ readonly maxBytes: number | null } | Response>;
+  /**
+   * Hands the body to `store` as a stream and answers for everything that may go wrong on the way.
+   *
+   * @param maxBytes the room that was found, null for none
+   */
+  receive(
+    call: Call,
+    maxBytes: number | null,
+    store: (content: AsyncIterable<Uint8Array>, options: ReceiveOptions) => Promise<Response>,
+  ): Promise<Response>;
+}
+
+export interface UploadOwner {
+  readonly accountId: AccountId;
+  readonly keyId: KeyId | null;
+}
+
+export interface ReceiveOptions {
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** @param idleMs a caller that sends nothing for this long is given up; default 60,000 */
+export function createUploadReceiver(
+  context: GatewayContext,
+  respond: Respond,
+  { idleMs = 60_000 }: { readonly idleMs?: number | undefined } = {},
+): UploadReceiver {
+  const { settings, keys, files, blobs } = context;
+  const isDiskShort = async (bytes: number): Promise<boolean> => {
+    const free = await blobs.getFreeBytes();
+    return free !== undefined && free - bytes < settings.minFreeBytes;
+  };
+  const storageFull = (): Response =>
+    respond.sentence(503, "The server is short of storage; try again later.", { "retry-after": "60" });
+  const tooLarge = (): Response => respond.sentence(413, "Request body too large");
+  const overLimit = (): Response =>
+    respond.flat("rate_limited", "The storage limit of this key is reached; remove files first.", {
+      "retry-after": "3600",
+    });
+
+  return {
+    async findRoom({ accountId, keyId }) {
+      if (await isDiskShort(0)) return storageFull();
+      const key = keyId === null ? undefined : await keys.find(keyId);
+      const limit = key?.limits.storedBytes;
+      if (limit === undefined) return { maxBytes: null };
+      const room = limit - (await files.getStoredBytes(accountId));
+      return room <= 0 ? overLimit() : { maxBytes: room };
+    },
+
+    async receive(call, room, store) {
+      const { request } = call;
+      const maxBytes = Math.min(settings.maxUploadBytes, room ?? Number.POSITIVE_INFINITY);
+      const refuseSize = (): Response => (maxBytes < settings.maxUploadBytes ? overLimit() : tooLarge());
+      const declared = Number(request.headers.get("content-length") ?? 0);
+      if (declared > maxBytes) return refuseSize();
+      if (await isDiskShort(declared)) return storageFull();
+      const idle = new AbortController();
+      const signal = AbortSignal.any([request.signal, idle.signal]);
+      const content = watch(request.body, () => idle.abort(new UploadIdleError()), idleMs);
+      try {
+        return await store(content, { maxBytes, signal });
+      } catch (error) {
+        if (error instanceof BlobTooLargeError) return refuseSize();
+        if (error instanceof UploadIdleError)
+          return respond.sentence(408, "The upload stopped: no bytes came for too long.", {
+            connection: "close",
+          });
+        if (isStorageFull(error)) return storageFull();
+        // Nobody is left to read this answer; it ends the call without an alarm.
+        if (request.signal.aborted || isBrokenBody(error))
+          return respond.sentence(400, "The upload broke off before its end.", { connection: "close" });
+        throw error;
+      }
+    },
+  };
+}
+
+class UploadIdleError extends Error {}
+
+/** The body's chunks; `onIdle` is called when the next one takes longer than `idleMs`. */
+async function* watch(
+  body: ReadableStream<Uint8Array> | null,
+  onIdle: () => void,
+  idleMs: number,
+): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  const reader = body.getReader();
+  // Only the wait for the caller counts, not the time the storage takes in between.
+  let isWaiting = false;
+  const timer = setTimeout(() => isWaiting && onIdle(), idleMs);
+  try {
+    while (true) {
+      isWaiting = true;
+      timer.refresh();
+      const next = await readChunk(reader);
+      isWaiting = false;
+      if (next.value === undefined) return;
+      yield next.value;
+    }
+  } finally {
+    clearTimeout(timer);
+    // Not awaited: a caller that is silent does not answer a cancel either.
+    reader.cancel().catch(() => {});
+  }
+}
+
+/** Marks what goes wrong with the caller's side, to tell it from the storage's. */
+class BrokenBodyError extends Error {}
+
+async function readChunk(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<{ readonly value?: Uint8Array | undefined }> {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw new BrokenBodyError("The request's body could not be read.", { cause: error });
+  }
+}
+
+function isBrokenBody(error: unknown): boolean {
+  return error instanceof BrokenBodyError;
+}
+
+function isStorageFull(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.kind === "full";
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
