@@ -1,0 +1,140 @@
+import type { WordList } from "./safety-tolerance.ts";
+
+/**
+ * What the prompt filter looks for: lower-case words and phrases; plurals are found too, and `*` stands for any
+ * ending. The lists are short on purpose. They stop the plain cases; they are no judge of meaning.
+ */
+export const BLOCKED_WORDS: Readonly<Record<Exclude<WordList, "always">, readonly string[]>> = {
+  strict: [
+    "naked",
+    "nude",
+    "nudity",
+    "topless",
+    "bottomless woman",
+    "bare breast",
+    "nipple",
+    "erotic*",
+    "seductive",
+    "sexy",
+    "sexual*",
+    "sex",
+    "stripper",
+    "striptease",
+    "fetish*",
+    "bdsm",
+    "bondage",
+    "lingerie",
+    "nsfw",
+    "gore",
+    "gory",
+    "beheading",
+    "beheaded",
+    "decapitat*",
+    "dismember*",
+    "disembowel*",
+    "mutilat*",
+  ],
+  default: [
+    "porn",
+    "porno*",
+    "hentai",
+    "xxx",
+    "blowjob",
+    "blow job",
+    "handjob",
+    "hand job",
+    "cumshot",
+    "masturbat*",
+    "fellatio",
+    "cunnilingus",
+    "gangbang",
+    "orgy",
+    "orgies",
+    "bukkake",
+    "dildo",
+    "penis",
+    "vagina",
+    "vulva",
+    "genital*",
+    "intercourse",
+    "having sex",
+    "oral sex",
+    "anal sex",
+  ],
+  minimal: [
+    "rape",
+    "raped",
+    "raping",
+    "rapist",
+    "bestiality",
+    "zoophil*",
+    "necrophil*",
+    "snuff film",
+    "incest*",
+  ],
+};
+
+/** Refused at every tolerance: sexual content with minors, by name … */
+export const ALWAYS_BLOCKED: readonly string[] = [
+  "loli",
+  "lolicon",
+  "shota",
+  "shotacon",
+  "jailbait",
+  "pedo",
+  "pedophil*",
+  "paedophil*",
+  "child porn*",
+  "kiddie porn*",
+  "csam",
+];
+
+/** … or a word for a minor together with a sexual one, wherever they stand in the prompt. */
+export const MINOR_WORDS: readonly string[] = [
+  "child",
+  "children",
+  "childlike",
+  "kid",
+  "kiddie",
+  "baby",
+  "babies",
+  "infant",
+  "toddler",
+  "minor",
+  "underage",
+  "under age",
+  "preteen",
+  "pre teen",
+  "teen",
+  "teenage*",
+  "schoolgirl",
+  "schoolboy",
+  "school girl",
+  "school boy",
+  "little girl",
+  "little boy",
+  "young girl",
+  "young boy",
+];
+
+/** Violence is no sexual word, so it does not count for the rule above. */
+export const SEXUAL_WORDS: readonly string[] = [
+  ...BLOCKED_WORDS.strict.filter((word) => !/^(gor|behead|decap|dismem|disemb|mutil)/.test(word)),
+  ...BLOCKED_WORDS.default,
+  ...BLOCKED_WORDS.minimal.filter((word) => word !== "snuff film"),
+  "breast",
+  "undress*",
+  "lewd",
+];
+
+/** Harmless phrases that hold one of the words. */
+export const HARMLESS_PHRASES: readonly string[] = [
+  "naked mole rat",
+  "naked eye",
+  "chicken breast",
+  "turkey breast",
+  "breast cancer",
+  "robin red breast",
+  "same sex",
+  "baby breath",
+];

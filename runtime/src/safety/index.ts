@@ -1,0 +1,10 @@
+export { type NsfwClassifier, openNsfwClassifier } from "./nsfw-classifier.ts";
+export { getExplicitProbability, type NsfwScores } from "./nsfw-scores.ts";
+export { judgePrompt, type PromptVerdict } from "./prompt-filter.ts";
+export {
+  applySafetyPolicy,
+  isSafetyTolerance,
+  readSafetyPolicy,
+  type SafetyPolicy,
+} from "./safety-policy.ts";
+export { isFlagged, needsClassifier, type SafetyTolerance } from "./safety-tolerance.ts";
