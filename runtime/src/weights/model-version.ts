@@ -9,17 +9,17 @@ import { GRAPH_OPTIMIZATION } from "../sessions/open-onnx-session.ts";
 export const ONNX_RUNTIME = "1.30.0";
 
 /**
- * Names what decides the bytes of a picture besides its input: the description of the weights (which holds their
- * hashes), the pipeline's revision, the ONNX runtime and its optimisation level. Twelve hexadecimal digits.
- * Synchronous, because a model file states its version while it is imported.
+ * Names what decides the bytes of an answer besides its input: the description of the weights (which holds their
+ * hashes), the ONNX runtime with its optimisation level, and the revision of the code around them. Twelve
+ * hexadecimal digits. Synchronous, because a model file states its version while it is imported.
  * @throws EngineError when the folder has no `config.json`
  */
-export function getTinyModelVersion(folder: string): string {
+export function getModelVersion(folder: string, revision: number): string {
   const path = join(folder, "config.json");
   try {
     return createHash("sha256")
       .update(readFileSync(path))
-      .update(`\n${TINY_PIPELINE_REVISION}\n${ONNX_RUNTIME}\n${GRAPH_OPTIMIZATION}`)
+      .update(`\n${revision}\n${ONNX_RUNTIME}\n${GRAPH_OPTIMIZATION}`)
       .digest("hex")
       .slice(0, 12);
   } catch (cause) {
@@ -27,4 +27,9 @@ export function getTinyModelVersion(folder: string): string {
       cause,
     });
   }
+}
+
+/** The version of a model of the tiny-flux family. */
+export function getTinyModelVersion(folder: string): string {
+  return getModelVersion(folder, TINY_PIPELINE_REVISION);
 }

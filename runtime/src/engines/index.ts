@@ -1,0 +1,14 @@
+export { getModelVersion, getTinyModelVersion } from "../weights/model-version.ts";
+export {
+  type Engine,
+  EngineError,
+  type EngineErrorKind,
+  type EngineInfo,
+  type EngineJob,
+  type EngineLimits,
+  type EngineResult,
+  type EngineSink,
+  type Picture,
+} from "./engine.ts";
+export { type EsrganUpscaler, openEsrganUpscaler } from "./esrgan-upscaler.ts";
+export { openTinyEngine, type TinyEngineOptions } from "./tiny-engine.ts";
