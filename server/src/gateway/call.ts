@@ -27,3 +27,6 @@ export interface Call {
   readonly urls: PublicUrls;
   readonly connection: Connection;
 }
+
+/** What a surface does with a call. Its answer already has the common headers. */
+export type Route = (call: Call) => Promise<Response>;

@@ -1,14 +1,20 @@
 import { createRequestId } from "../ids.ts";
-import type { Call, Connection } from "./call.ts";
+import { createAuthenticator } from "./authenticate.ts";
+import type { Call, Connection, Route } from "./call.ts";
 import type { SurfaceApp } from "./caller.ts";
 import { createCdnRoutes } from "./cdn/cdn-routes.ts";
-import type { GatewayContext } from "./context.ts";
+import type { GatewayContext, Surface } from "./context.ts";
 import { createDocumentRoutes } from "./documents/document-routes.ts";
+import { createFreeSpaceCheck } from "./free-space.ts";
 import { createPlatformRoutes } from "./platform/platform-routes.ts";
-import { createUrlBuilder } from "./public-urls.ts";
-import { CORS_HEADERS, createRespond } from "./respond.ts";
+import { parseProxyTarget } from "./proxy-target.ts";
+import { createUrlBuilder, type PublicAddress } from "./public-urls.ts";
+import { createQueueSurface } from "./queue/queue-surface.ts";
+import { addCommonHeaders, CORS_HEADERS, createRespond, type Respond } from "./respond.ts";
 import { createRestRoutes } from "./rest/rest-routes.ts";
-import { findPlace, type Place } from "./surfaces.ts";
+import { createRunSurface } from "./run/run-surface.ts";
+import { createServerRoutes } from "./server-routes.ts";
+import { findPlace } from "./surfaces.ts";
 
 /** The HTTP face of the server: every surface behind one function of Web requests and responses. */
 export interface Gateway {
@@ -17,68 +23,117 @@ export interface Gateway {
 }
 
 export function createGateway(context: GatewayContext): Gateway {
-  const respond = createRespond(context.settings);
-  const urlBuilder = createUrlBuilder(context.settings);
-  const { baseDomain } = context.settings;
-  const routes = {
-    rest: useApp(createRestRoutes(context)),
-    cdn: useApp(createCdnRoutes(context)),
-    platform: useApp(createPlatformRoutes(context)),
-    docs: useApp(createDocumentRoutes(context)),
-    queue: async () => respond.sentence(404, "Not Found"),
-    run: async () => respond.sentence(404, "Not Found"),
-    ws: async () => respond.sentence(404, "Not Found"),
-  };
+  const { settings, clock, logger } = context;
+  const respond = createRespond(settings);
+  const urlBuilder = createUrlBuilder(settings);
+  const surfaces = createSurfaces(context, respond);
+  const serverRoutes = createServerRoutes(context, respond);
 
-  const answer = async (request: Request, connection: Connection, requestId: Call["requestId"]) => {
-    if (request.method === "OPTIONS") return answerPreflight(request);
+  const answer = async (
+    request: Request,
+    connection: Connection,
+    requestId: Call["requestId"],
+  ): Promise<Response> => {
+    if (request.method === "OPTIONS") return answerPreflight(request, requestId);
     const url = new URL(request.url);
     const address = urlBuilder.findAddress(request, url, connection);
-    const place = findPlace(address.host, url.pathname, baseDomain);
-    if (place.kind === "server") return answerItself(place.path);
-    if (place.kind === "proxy") return respond.json(400, "Invalid request");
-    const call = createCall(place, { request, url, connection, requestId });
-    const urls = urlBuilder.build(address, place.virtualHost, connection);
-    return await routes[place.surface]({ ...call, urls });
+    const place = findPlace(address.host, url.pathname, settings.baseDomain);
+    switch (place.kind) {
+      case "surface": {
+        const { surface, path, virtualHost } = place;
+        const style = virtualHost === undefined ? "mount" : "host";
+        const urls = urlBuilder.build(address, virtualHost, connection);
+        return await surfaces[surface]({ request, url, surface, path, style, requestId, urls, connection });
+      }
+      case "proxy":
+        return await answerProxy({ request, url, address, connection, requestId });
+      case "server":
+        return addCommonHeaders(await serverRoutes(request, place.path), requestId);
+      default:
+        return place satisfies never;
+    }
   };
 
-  const answerItself = (path: string): Response => {
-    if (path === "/health") return respond.json(200, { status: "ok", version: context.version });
-    return respond.sentence(404, "Not Found");
+  /** Answers as if the call had come to the host it names, with URLs that lead back here. */
+  const answerProxy = async (outer: {
+    readonly request: Request;
+    readonly url: URL;
+    readonly address: PublicAddress;
+    readonly connection: Connection;
+    readonly requestId: Call["requestId"];
+  }): Promise<Response> => {
+    const { address, connection, requestId } = outer;
+    const urls = urlBuilder.build(address, undefined, connection);
+    const url = parseProxyTarget(outer.request.headers.get("x-fal-target-url"), [
+      urls.origin,
+      `${address.scheme}://${address.host}`,
+    ]);
+    const place = url === undefined ? undefined : findPlace(url.host, url.pathname, settings.baseDomain);
+    if (url === undefined || place?.kind !== "surface")
+      return addCommonHeaders(respond.json(400, "Invalid request"), requestId);
+    const request = retarget(outer.request, url);
+    const { surface, path } = place;
+    return await surfaces[surface]({
+      request,
+      url,
+      surface,
+      path,
+      style: "proxy",
+      requestId,
+      urls,
+      connection,
+    });
   };
 
   return {
     async fetch(request, connection) {
-      const requestId = createRequestId(context.clock.now());
+      const requestId = createRequestId(clock.now());
       try {
-        return finish(await answer(request, connection, requestId), requestId);
+        return await answer(request, connection, requestId);
       } catch (error) {
-        context.logger.error({ err: error, method: request.method }, "a request failed unexpectedly");
-        return finish(respond.sentence(500, "Internal Server Error"), requestId);
+        logger.error({ err: error, method: request.method, requestId }, "a call failed unexpectedly");
+        return addCommonHeaders(respond.sentence(500, "Internal Server Error"), requestId);
       }
     },
   };
 }
 
-type Route = (call: Call) => Promise<Response>;
+function createSurfaces(context: GatewayContext, respond: Respond): Readonly<Record<Surface, Route>> {
+  const { keys, tokens, blobs, clock, settings } = context;
+  const authenticator = createAuthenticator({ keys, tokens, respond });
+  const freeSpace = createFreeSpaceCheck({ blobs, clock, minFreeBytes: settings.minFreeBytes });
+  return {
+    queue: createQueueSurface(context, { respond, authenticator, freeSpace }),
+    run: createRunSurface(context, { respond, authenticator }),
+    ws: async (call) =>
+      addCommonHeaders(
+        respond.sentence(426, "This address speaks WebSocket.", { upgrade: "websocket" }),
+        call.requestId,
+      ),
+    rest: useApp(createRestRoutes(context)),
+    cdn: useApp(createCdnRoutes(context)),
+    platform: useApp(createPlatformRoutes(context)),
+    docs: useApp(createDocumentRoutes(context)),
+  };
+}
 
 function useApp(app: SurfaceApp): Route {
-  return async (call) => await app.fetch(call.request, call);
+  return async (call) => addCommonHeaders(await app.fetch(call.request, call), call.requestId);
 }
 
-function createCall(
-  place: Extract<Place, { kind: "surface" }>,
-  parts: Pick<Call, "request" | "url" | "connection" | "requestId">,
-): Omit<Call, "urls"> {
-  const style = place.virtualHost === undefined ? "mount" : "host";
-  return { ...parts, surface: place.surface, path: place.path, style };
+function retarget(request: Request, url: URL): Request {
+  const { method, headers, signal } = request;
+  if (method === "GET" || method === "HEAD") return new Request(url, { method, headers, signal });
+  const init = { method, headers, signal, body: request.body, duplex: "half" };
+  return new Request(url, init as RequestInit);
 }
 
-function answerPreflight(request: Request): Response {
+function answerPreflight(request: Request, requestId: string): Response {
   return new Response(null, {
     status: 204,
     headers: {
       ...CORS_HEADERS,
+      "x-fal-request-id": requestId,
       "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
       "access-control-allow-headers":
         request.headers.get("access-control-request-headers") ?? "authorization, content-type",
@@ -86,12 +141,4 @@ function answerPreflight(request: Request): Response {
       vary: "access-control-request-headers",
     },
   });
-}
-
-function finish(response: Response, requestId: string): Response {
-  const { headers } = response;
-  if (!headers.has("x-fal-request-id")) headers.set("x-fal-request-id", requestId);
-  if (!headers.has("access-control-allow-origin"))
-    for (const [name, value] of Object.entries(CORS_HEADERS)) headers.set(name, value);
-  return response;
 }

@@ -78,3 +78,12 @@ function respondJson(status: number, body: unknown, headers: Headers = {}): Resp
     headers: { "content-type": "application/json", ...CORS_HEADERS, ...headers },
   });
 }
+
+/** Adds what every answer has, where the route did not. */
+export function addCommonHeaders(response: Response, requestId: string): Response {
+  const { headers } = response;
+  if (!headers.has("x-fal-request-id")) headers.set("x-fal-request-id", requestId);
+  if (!headers.has("access-control-allow-origin"))
+    for (const [name, value] of Object.entries(CORS_HEADERS)) headers.set(name, value);
+  return response;
+}

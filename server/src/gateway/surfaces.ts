@@ -74,9 +74,11 @@ function findMount(path: string): Place | undefined {
     (path.startsWith("/models/") && path.endsWith("/llms.txt"))
   )
     return { kind: "surface", surface: "docs", path };
-  if (path === "/health" || path === "/ready") return { kind: "server", path };
+  if (SERVER_PATHS.has(path)) return { kind: "server", path };
   return undefined;
 }
+
+const SERVER_PATHS: ReadonlySet<string> = new Set(["/health", "/health/", "/ready", "/ready/", "/metrics"]);
 
 function stripPort(host: string): string {
   const colon = host.lastIndexOf(":");
