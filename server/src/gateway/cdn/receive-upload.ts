@@ -39,7 +39,8 @@ export function createUploadReceiver(
 ): UploadReceiver {
   const { settings, keys, files, blobs } = context;
   const isDiskShort = async (bytes: number): Promise<boolean> => {
-    const free = await blobs.getFreeBytes();
+    // A storage that cannot say must not stop the server: a write that fails says so itself.
+    const free = await blobs.getFreeBytes().catch(() => undefined);
     return free !== undefined && free - bytes < settings.minFreeBytes;
   };
   const storageFull = (): Response =>
