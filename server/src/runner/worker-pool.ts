@@ -47,7 +47,7 @@ export class WorkerPool implements AsyncDisposable {
     try {
       const worker = await abortable(entry.ready, options.signal);
       entry.state = "busy";
-      return { worker, isWarm, loadMs: entry.loadMs, release: () => this.#release(entry) };
+      return { worker, isWarm, loadMs: entry.loadMs, release: once(() => this.#release(entry)) };
     } catch (error) {
       if (options.signal.aborted) this.#giveUp(entry);
       throw error;
@@ -310,6 +310,14 @@ const DESCRIBE_MS = 60_000;
 const GUARD_MS = 2_000;
 const BACK_OFF_MS = 1_000;
 const MAX_BACK_OFF_MS = 60_000;
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) action();
+    isDone = true;
+  };
+}
 
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,208 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Lease } from "../queue/request-queue.ts";
+import { createFlatResult } from "./failure-results.ts";
+import { type DirectParts, type DirectTicket, refuseDirect, runDirect } from "./run-direct.ts";
+import { type LeaseParts, runLease } from "./run-lease.ts";
+import type { PoolFile } from "./worker-pool.ts";
+
+/** A lane looks at the queue this often even when nobody told it of work: hints may be lost. */
+const POLL_MS = 2_000;
+const LEASE_FAILED_MS = 1_000;
+/** A direct request waits for a model file that backs off only this long: its caller waits for an answer. */
+const PATIENCE_MS = 2_000;
+const MAX_HINTS = 32;
+
+export type LaneParts = LeaseParts & DirectParts & { readonly runnerId: string };
+
+/**
+ * The work of one model file: as many slots as it may have workers, each of which executes one request after the
+ * other. A slot takes turns: direct requests go first, because their callers hold a connection open, but after each
+ * direct one it looks at the queue, so that neither kind waits for ever.
+ */
+export class Lane {
+  readonly #path: string;
+  readonly #parts: LaneParts;
+  readonly #line = new Set<DirectTicket>();
+  readonly #hints = new Set<string>();
+  /** Aborts when nothing new may be begun. */
+  readonly #draining = new AbortController();
+  /** Aborts when what runs must give up. */
+  readonly #stopping = new AbortController();
+  readonly #slots: Promise<void>[];
+  readonly #listening: Promise<void>;
+  /** Grows whenever there may be work, so that a slot that looked before can tell. */
+  #wakes = 0;
+  #sleepers = new Set<() => void>();
+
+  constructor(path: string, parts: LaneParts) {
+    this.#path = path;
+    this.#parts = parts;
+    this.#listening = this.#listen();
+    this.#slots = Array.from({ length: countSlots(parts.catalog, path) }, () => this.#work());
+  }
+
+  /** Puts a direct request in line. Its answer comes through the ticket. */
+  add(ticket: DirectTicket): void {
+    const { request, signal } = ticket;
+    const leave = (): void => {
+      if (this.#line.delete(ticket))
+        refuseDirect(ticket, createFlatResult("client_disconnected"), this.#parts);
+    };
+    if (this.#draining.signal.aborted) {
+      this.#refuse(ticket);
+      return;
+    }
+    this.#line.add(ticket);
+    if (signal.aborted) {
+      leave();
+      return;
+    }
+    signal.addEventListener("abort", leave, { once: true });
+    if (request.startDeadlineAt !== undefined) void this.#watchDeadline(ticket, request.startDeadlineAt);
+    this.#wake();
+  }
+
+  /**
+   * Begins nothing new and waits for what runs; `graceMs` later running requests are stopped, and those from the queue
+   * are given back to it.
+   */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining.abort();
+    for (const ticket of this.#line) if (this.#line.delete(ticket)) this.#refuse(ticket);
+    this.#wake();
+    const timer = setTimeout(() => this.#stopping.abort(), graceMs);
+    await Promise.all([...this.#slots, this.#listening]);
+    clearTimeout(timer);
+  }
+
+  async #work(): Promise<void> {
+    let isQueuesTurn = false;
+    while (!this.#draining.signal.aborted) {
+      const seen = this.#wakes;
+      const backOff = this.#parts.pool.getBackOff(this.#path);
+      if (backOff !== undefined) {
+        this.#refuseImpatient(backOff.waitMs);
+        await this.#sleep(seen, Math.min(backOff.waitMs, POLL_MS));
+        continue;
+      }
+      const ticket = isQueuesTurn ? undefined : this.#takeTicket();
+      if (ticket !== undefined) {
+        isQueuesTurn = true;
+        await runDirect(ticket, this.#getFile(), this.#parts, this.#stopping.signal);
+        continue;
+      }
+      const lease = await this.#lease();
+      if (lease !== undefined) {
+        await runLease(lease, this.#getFile(), this.#parts, this.#stopping.signal);
+      } else if (this.#line.size === 0) {
+        await this.#sleep(seen, POLL_MS);
+      }
+      isQueuesTurn = false;
+    }
+  }
+
+  async #lease(): Promise<Lease | undefined> {
+    const { queue, runnerId, leaseMs, logger, clock } = this.#parts;
+    const endpointIds = this.#getEndpointIds();
+    if (endpointIds.length === 0) return undefined;
+    try {
+      const lease = await queue.lease({ runnerId, endpointIds, leaseMs, hints: [...this.#hints] });
+      if (lease?.request.hint != null) this.#remember(lease.request.hint);
+      return lease;
+    } catch (error) {
+      logger.error({ modelFile: this.#path, error }, "No request could be leased.");
+      await clock.sleep(LEASE_FAILED_MS, this.#draining.signal).catch(() => {});
+      return undefined;
+    }
+  }
+
+  #takeTicket(): DirectTicket | undefined {
+    const [ticket] = this.#line;
+    if (ticket !== undefined) this.#line.delete(ticket);
+    return ticket;
+  }
+
+  #refuse(ticket: DirectTicket): void {
+    const detail = "The server is stopping. Send the request again.";
+    refuseDirect(ticket, createFlatResult("runner_scheduling_failure", { detail }), this.#parts);
+  }
+
+  #refuseImpatient(waitMs: number): void {
+    if (waitMs <= PATIENCE_MS) return;
+    const seconds = Math.ceil(waitMs / 1000);
+    const detail = `The model could not be loaded. The next try is in ${seconds} s.`;
+    const headers = { "retry-after": String(seconds) };
+    const result = createFlatResult("runner_scheduling_failure", { detail, headers });
+    for (const ticket of this.#line) if (this.#line.delete(ticket)) refuseDirect(ticket, result, this.#parts);
+  }
+
+  async #watchDeadline(ticket: DirectTicket, at: number): Promise<void> {
+    const { clock } = this.#parts;
+    const signal = AbortSignal.any([ticket.signal, this.#draining.signal]);
+    await clock.sleep(Math.max(0, at - clock.now()), signal).catch(() => {});
+    if (signal.aborted || !this.#line.delete(ticket)) return;
+    const headers = { "x-fal-request-timeout-type": "user" };
+    refuseDirect(ticket, createFlatResult("startup_timeout", { headers }), this.#parts);
+  }
+
+  async #listen(): Promise<void> {
+    const { signal } = this.#draining;
+    while (!signal.aborted) {
+      await this.#parts.live.waitForWork(this.#getEndpointIds(), POLL_MS, signal);
+      this.#wake();
+    }
+  }
+
+  #wake(): void {
+    this.#wakes++;
+    const sleepers = this.#sleepers;
+    this.#sleepers = new Set();
+    for (const wake of sleepers) wake();
+  }
+
+  /** Waits until there may be work that came after `seen`, at most `ms`. */
+  #sleep(seen: number, ms: number): Promise<void> {
+    if (this.#wakes !== seen) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#sleepers.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, ms);
+      this.#sleepers.add(wake);
+    });
+  }
+
+  #remember(hint: string): void {
+    this.#hints.delete(hint);
+    this.#hints.add(hint);
+    const [oldest] = this.#hints;
+    if (this.#hints.size > MAX_HINTS && oldest !== undefined) this.#hints.delete(oldest);
+  }
+
+  #getEndpointIds(): readonly string[] {
+    return listEntries(this.#parts.catalog, this.#path).map((entry) => entry.endpointId);
+  }
+
+  #getFile(): PoolFile {
+    const limits = listEntries(this.#parts.catalog, this.#path).map((entry) => entry.manifest.limits);
+    const memory = limits.flatMap((limit) => limit.memoryBytes ?? []);
+    return {
+      path: this.#path,
+      limits: {
+        setupTimeoutMs: Math.max(...limits.map((limit) => limit.setupTimeoutMs)),
+        idleMs: Math.max(...limits.map((limit) => limit.idleMs)),
+        memoryBytes: memory.length === 0 ? null : Math.max(...memory),
+      },
+    };
+  }
+}
+
+function countSlots(catalog: Catalog, path: string): number {
+  return Math.max(1, ...listEntries(catalog, path).map((entry) => entry.manifest.limits.workers));
+}
+
+function listEntries(catalog: Catalog, path: string): ReturnType<Catalog["list"]> {
+  return catalog.list().filter((entry) => entry.modelFile === path);
+}

@@ -1,0 +1,136 @@
+import type { CancelReason } from "@sluice/runtime/worker/messages";
+import type { RequestId } from "../ids.ts";
+import type { NewRequest, RequestQueue, RequestResult } from "../queue/request-queue.ts";
+import { type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
+import { createFlatResult } from "./failure-results.ts";
+import { createRequestEvents } from "./request-events.ts";
+import type { PoolFile } from "./worker-pool.ts";
+
+export interface DirectParts extends ExecutionParts {
+  readonly queue: RequestQueue;
+  readonly running: Map<RequestId, (reason: CancelReason) => void>;
+  /** Is given writes that nobody waits for, so that a stopping runner can. */
+  readonly keepTrack: (write: Promise<void>) => void;
+}
+
+/** A direct request in line or running. */
+export interface DirectTicket {
+  readonly request: NewRequest;
+  readonly onStart: (() => void) | undefined;
+  /** Aborts when the caller is gone. */
+  readonly signal: AbortSignal;
+  readonly answer: (result: RequestResult) => void;
+}
+
+/** Makes the one attempt of a direct request, answers it, and then writes its record to the history. */
+export async function runDirect(
+  ticket: DirectTicket,
+  file: PoolFile,
+  parts: DirectParts,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { request, onStart, signal } = ticket;
+  const { id: requestId, endpointId } = request;
+  const { live, clock, logger, running } = parts;
+  const controller = new AbortController();
+  const stop = (reason: CancelReason): void => controller.abort(reason);
+  const leave = (): void => stop("cancelled");
+  const shutDown = (): void => stop("shutting_down");
+  signal.addEventListener("abort", leave, { once: true });
+  stopping.addEventListener("abort", shutDown, { once: true });
+  running.set(requestId, stop);
+  const startedAt = clock.now();
+  const changed = (state: string): void => live.publish({ type: "changed", requestId, endpointId, state });
+  try {
+    if (stopping.aborted) shutDown();
+    if (signal.aborted) leave();
+    changed("running");
+    const events = createRequestEvents({ requestId, live, clock, logger, append: null });
+    const { id, accountId, input, timeoutMs, headers = {}, fileLifecycle = null } = request;
+    const execution = {
+      requestId: id,
+      accountId,
+      endpointId,
+      input,
+      attempt: 1,
+      timeoutMs,
+      headers,
+      fileLifecycle,
+    };
+    const outcome = await executeRequest(execution, file, parts, {
+      events,
+      signal: controller.signal,
+      ...(onStart === undefined ? {} : { onRun: onStart }),
+    });
+    answer(ticket, toResult(outcome, signal.aborted), startedAt, parts, outcome);
+  } catch (error) {
+    logger.error({ requestId, endpointId, error }, "The server failed to execute a request.");
+    answer(ticket, createFlatResult("internal_error"), startedAt, parts);
+  } finally {
+    signal.removeEventListener("abort", leave);
+    stopping.removeEventListener("abort", shutDown);
+    running.delete(requestId);
+  }
+}
+
+/** Answers a direct request that never ran. */
+export function refuseDirect(ticket: DirectTicket, result: RequestResult, parts: DirectParts): void {
+  answer(ticket, result, parts.clock.now(), parts);
+}
+
+function answer(
+  ticket: DirectTicket,
+  result: RequestResult,
+  startedAt: number,
+  parts: DirectParts,
+  outcome?: Outcome,
+): void {
+  const { request } = ticket;
+  const { queue, clock, live, logger } = parts;
+  ticket.answer(result);
+  const body =
+    outcome?.kind === "result" && outcome.historyBody !== undefined ? outcome.historyBody : result.body;
+  const record = queue
+    .record(request, { ...result, body }, { startedAt, endedAt: clock.now() })
+    .catch((error: unknown) =>
+      logger.error({ requestId: request.id, error }, "A direct run was not recorded."),
+    );
+  parts.keepTrack(record);
+  live.publish({
+    type: "changed",
+    requestId: request.id,
+    endpointId: request.endpointId,
+    state: result.state,
+  });
+}
+
+function toResult(outcome: Outcome, isCallerGone: boolean): RequestResult {
+  switch (outcome.kind) {
+    case "result":
+      return outcome.result;
+    case "stopped":
+      if (outcome.reason !== "cancelled") {
+        return createFlatResult("runner_disconnected", {
+          detail: "The server is stopping. Send the request again.",
+        });
+      }
+      return createFlatResult(isCallerGone ? "client_disconnected" : "client_cancelled");
+    case "failure": {
+      const { kind, message } = outcome.failure;
+      switch (kind) {
+        case "timeout":
+          return createFlatResult("request_timeout", { detail: message });
+        case "setup_failed":
+          return createFlatResult("runner_scheduling_failure", { detail: message });
+        case "server_error":
+          return createFlatResult("runner_server_error", { detail: message });
+        case "connection_error":
+          return createFlatResult("runner_disconnected", { detail: message });
+        default:
+          return kind satisfies never;
+      }
+    }
+    default:
+      return outcome satisfies never;
+  }
+}
