@@ -117,6 +117,8 @@ class SqliteDatabase implements Database {
   #group: Promise<void> | undefined;
   /** True between BEGIN and COMMIT: a read would see what may still be undone. */
   #isOpen = false;
+  /** True from COMMIT until it is synced. */
+  #isUnsynced = false;
   #activeReads = 0;
   #waitingForReads: (() => void) | undefined;
   #checkpoint: Promise<void> | undefined;
@@ -149,7 +151,7 @@ class SqliteDatabase implements Database {
     while (this.#isOpen) await this.#group;
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
-    const unsynced = this.#group;
+    const unsynced = this.#isUnsynced ? this.#group : undefined;
     this.#activeReads++;
     let value: T;
     try {
@@ -223,7 +225,9 @@ class SqliteDatabase implements Database {
       await this.#runJobs(jobs, settle);
       this.#commit.run();
       this.#isOpen = false;
+      this.#isUnsynced = true;
       await this.#sync();
+      this.#isUnsynced = false;
       for (const done of settle) done();
     } catch (error) {
       // Nothing of the group was kept, or the disk cannot say what was.
@@ -234,6 +238,7 @@ class SqliteDatabase implements Database {
       for (const job of jobs) job.reject(failure);
     } finally {
       this.#isOpen = false;
+      this.#isUnsynced = false;
     }
     this.#commits++;
     if (this.#commits % COMMITS_PER_LOOK === 0) await this.#look();

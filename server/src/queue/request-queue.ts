@@ -12,8 +12,8 @@ import type { AccountId, KeyId, RequestId } from "../ids.ts";
  * side: expiry is judged by the queue's own clock, never by the runner's.
  *
  * Order within an endpoint's app (owner/alias): priority (`normal` before `low`), then fair rank, then id.
- * fair rank = max(the endpoint's virtual time, the account's last rank) + 1, where virtual time is the rank of the
- * request leased last.
+ * fair rank = max(the line's virtual time, the key's last rank in line) + 1, where virtual time is the rank of the
+ * request leased last. A request without a key takes its turn under its account.
  */
 export interface RequestQueue {
   /** Makes the request durable. Idempotent under `idempotencyKey`. */

@@ -6,6 +6,8 @@ CREATE TABLE requests (
   id TEXT NOT NULL UNIQUE,
   account_id TEXT NOT NULL,
   key_id TEXT,
+  -- Whose turn it is: the key, or the account when there is none.
+  fair_key TEXT NOT NULL,
   endpoint_id TEXT NOT NULL,
   app TEXT NOT NULL,
   surface TEXT NOT NULL,
@@ -22,10 +24,13 @@ CREATE TABLE requests (
   timeout_ms INTEGER NOT NULL,
   hint TEXT,
   keeps_payloads INTEGER NOT NULL,
+  remove_payloads_at INTEGER,
   idempotency_key TEXT,
   input_sha256 TEXT,
   -- The key's limit of requests running at once, as of the submit.
   key_concurrency INTEGER,
+  -- 1 when the key has a limit of requests waiting at once.
+  is_counted INTEGER NOT NULL,
   connection_attempts INTEGER NOT NULL,
   server_attempts INTEGER NOT NULL,
   timeout_attempts INTEGER NOT NULL,
@@ -48,19 +53,23 @@ CREATE TABLE requests (
 
 -- Next in line, per endpoint; wide enough to pass over requests in back-off without reading their rows.
 CREATE INDEX requests_in_line ON requests (endpoint_id, priority, fair_rank, id, available_at) WHERE state = 'queued';
--- The last rank of an account.
-CREATE INDEX requests_ranks ON requests (app, priority, account_id, fair_rank) WHERE state = 'queued';
--- The oldest wait, and what waits for a key.
-CREATE INDEX requests_waiting ON requests (endpoint_id, created_at, id) WHERE state = 'queued';
-CREATE INDEX requests_waiting_by_key ON requests (key_id) WHERE state = 'queued' AND key_id IS NOT NULL;
+-- The last rank of a key, and who waits besides keys that run as much as they may.
+CREATE INDEX requests_in_line_by_key ON requests (app, fair_key, priority, fair_rank, id, endpoint_id, available_at) WHERE state = 'queued';
+-- The oldest wait.
+CREATE INDEX requests_waiting ON requests (endpoint_id, created_at) WHERE state = 'queued';
+CREATE INDEX requests_counted ON requests (key_id) WHERE state = 'queued' AND is_counted = 1;
 CREATE INDEX requests_start_deadlines ON requests (start_deadline_at) WHERE state = 'queued' AND start_deadline_at IS NOT NULL;
-CREATE INDEX requests_leases ON requests (lease_expires_at) WHERE state = 'running';
+CREATE INDEX requests_leases ON requests (lease_expires_at, key_id) WHERE state = 'running';
 CREATE UNIQUE INDEX requests_idempotency ON requests (account_id, endpoint_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- History.
 CREATE INDEX requests_by_account ON requests (account_id, created_at, id);
+CREATE INDEX requests_by_key ON requests (key_id, created_at, id) WHERE key_id IS NOT NULL;
 CREATE INDEX requests_by_endpoint ON requests (endpoint_id, created_at, id);
 CREATE INDEX requests_by_end ON requests (ended_at, id) WHERE ended_at IS NOT NULL;
+CREATE INDEX requests_by_duration ON requests ((ended_at - started_at), id) WHERE ended_at IS NOT NULL AND started_at IS NOT NULL;
 CREATE INDEX requests_failed ON requests (created_at, id) WHERE status_code >= 400;
+-- Payloads that the caller wanted forgotten.
+CREATE INDEX requests_forgotten ON requests (remove_payloads_at) WHERE remove_payloads_at IS NOT NULL;
 
 CREATE TABLE payloads (
   request_number INTEGER PRIMARY KEY,
