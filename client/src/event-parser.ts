@@ -9,15 +9,9 @@ export function createEventParser(): (text: string) => string[] {
   let line: string[] = [];
   const data: string[] = [];
   let endedWithReturn = false;
-  let isFirst = true;
   return (text) => {
-    let rest = text;
-    if (isFirst && rest !== "") {
-      isFirst = false;
-      rest = rest.replace(/^\uFEFF/, "");
-    }
     // A line feed after a carriage return belongs to it, also when a cut comes between them.
-    if (endedWithReturn && rest !== "") rest = rest.replace(/^\n/, "");
+    const rest = endedWithReturn ? text.replace(/^\n/, "") : text;
     if (text !== "") endedWithReturn = text.endsWith("\r");
     const events: string[] = [];
     const lines = rest.split(/\r\n|\n|\r/);

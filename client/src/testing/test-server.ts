@@ -22,6 +22,8 @@ export interface TestServer {
   readonly calls: SeenCall[];
   /** Open connections. */
   readonly sockets: ReadonlySet<Socket>;
+  /** Calls that are neither answered nor given up by the client. */
+  readonly pending: ReadonlySet<ServerResponse>;
   handler: Handler;
   /** Ends every connection at once, as a killed process would. */
   stop(): Promise<void>;
@@ -32,12 +34,15 @@ export interface TestServer {
 export async function startTestServer(handler: Handler): Promise<TestServer> {
   const sockets = new Set<Socket>();
   const calls: SeenCall[] = [];
+  const pending = new Set<ServerResponse>();
   let server: Server;
   let port = 0;
   const start = () =>
     new Promise<void>((resolve, reject) => {
       server = createServer((request, response) => {
         const chunks: Buffer[] = [];
+        pending.add(response);
+        response.on("close", () => pending.delete(response));
         request.on("data", (chunk: Buffer) => chunks.push(chunk));
         request.on("error", () => undefined);
         request.on("end", () => {
@@ -77,6 +82,7 @@ export async function startTestServer(handler: Handler): Promise<TestServer> {
     },
     calls,
     sockets,
+    pending,
     handler,
     start,
     stop,
