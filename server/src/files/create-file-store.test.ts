@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { AccountId, RequestId } from "../ids.ts";
 import { silentLogger } from "../logger.ts";
 import { createFileStore } from "./create-file-store.ts";
-import { FILE_PATH } from "./file-rows.ts";
+import { FILE_PATH } from "./file-path.ts";
 import type { NewFile } from "./file-store.ts";
 import {
   insertAccount,

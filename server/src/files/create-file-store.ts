@@ -4,15 +4,8 @@ import type { Logger } from "../logger.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { createFileCollector } from "./collect-files.ts";
 import { keepKnownUsers } from "./file-acl.ts";
-import {
-  createBlobKey,
-  createFilePath,
-  deleteFile,
-  type FileRow,
-  formatAcl,
-  insertFile,
-  parseFile,
-} from "./file-rows.ts";
+import { createFilePath } from "./file-path.ts";
+import { createBlobKey, deleteFile, type FileRow, formatAcl, insertFile, parseFile } from "./file-rows.ts";
 import type { FileFilter, FileStore } from "./file-store.ts";
 
 export interface FileStoreParts {

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { SqlValue, Statements } from "../database/database.ts";
 import type { AccountId, RequestId } from "../ids.ts";
-import { createSafeFileName } from "./content-type.ts";
 import { keepKnownUsers, PUBLIC_ACL } from "./file-acl.ts";
 import type { FileAcl, NewFile, StoredFile } from "./file-store.ts";
 
@@ -98,20 +97,6 @@ export function formatAcl(acl: FileAcl): string | null {
 export function parseStoredAcl(text: string | null): FileAcl {
   return text === null ? PUBLIC_ACL : (JSON.parse(text) as FileAcl);
 }
-
-/** A path that cannot be guessed: `files/b/{8 hex}/{21 characters}_{name}`, 126 random bits in the characters. */
-export function createFilePath(fileName: string, contentType: string): string {
-  const folder = randomBytes(4).toString("hex");
-  return `files/b/${folder}/${createUnguessableId()}_${createSafeFileName(fileName, contentType)}`;
-}
-
-/** 21 characters of `[A-Za-z0-9_-]`: 126 random bits. */
-export function createUnguessableId(): string {
-  return randomBytes(16).toString("base64url").slice(0, 21);
-}
-
-/** Matches the path of a file, and nothing that could be anything else. */
-export const FILE_PATH: RegExp = /^files\/b\/[0-9a-f]{8}\/[A-Za-z0-9_-]{21}_[A-Za-z0-9._-]{1,100}$/;
 
 export function createBlobKey(prefix: "files" | "parts"): string {
   return `${prefix}/${randomBytes(16).toString("hex")}`;

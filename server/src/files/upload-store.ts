@@ -3,15 +3,8 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import type { AccountId } from "../ids.ts";
 import { type BlobStore, BlobTooLargeError } from "./blob-store.ts";
-import {
-  createBlobKey,
-  createFilePath,
-  createUnguessableId,
-  formatAcl,
-  insertFile,
-  parseStoredAcl,
-  type StoredBlob,
-} from "./file-rows.ts";
+import { createFilePath, createUnguessableId } from "./file-path.ts";
+import { createBlobKey, formatAcl, insertFile, parseStoredAcl, type StoredBlob } from "./file-rows.ts";
 import type { FileAcl, StoredFile } from "./file-store.ts";
 
 /**

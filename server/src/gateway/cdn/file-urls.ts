@@ -1,20 +1,11 @@
-import { FILE_PATH } from "../../files/file-rows.ts";
 import type { TokenIssuer } from "../../keys/token-issuer.ts";
 import type { PublicUrls } from "../public-urls.ts";
+
+export { parseFileUrl } from "../../files/file-path.ts";
 
 /** URL of a stored file. */
 export function formatFileUrl(urls: PublicUrls, path: string): string {
   return `${urls.files}/${path}`;
-}
-
-/**
- * The path of a stored file in any URL form of this server (its own origin with the mount, a virtual host, the hosted
- * service's file hosts) or alone; undefined when it is none.
- */
-export function parseFileUrl(text: string): string | undefined {
-  const path = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text).pathname : text;
-  const [, found] = /^\/?(?:cdn\/)?(files\/b\/.*)$/.exec(path) ?? [];
-  return found !== undefined && FILE_PATH.test(found) ? found : undefined;
 }
 
 /** The file's URL, readable by whoever has it until `expiresAt`, whatever the access rules say. */

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { getEssence } from "../../files/content-type.ts";
 import { decideAccess } from "../../files/file-acl.ts";
-import { FILE_PATH } from "../../files/file-rows.ts";
+import { FILE_PATH } from "../../files/file-path.ts";
 import type { AclDecision, StoredFile } from "../../files/file-store.ts";
 import type { Call } from "../call.ts";
 import type { SurfaceTools } from "../caller.ts";
