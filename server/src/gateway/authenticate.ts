@@ -131,6 +131,13 @@ function formatAppOf(endpoint: string): string {
 /** A token names what it may call as `alias`, `owner/alias` or `owner/alias/path…`, which includes what is below. */
 function mayCall(apps: readonly string[], endpoint: string | undefined): boolean {
   if (endpoint === undefined) return true;
-  const alias = parseEndpointId(endpoint)?.alias;
-  return apps.some((app) => app === alias || app === endpoint || endpoint.startsWith(`${app}/`));
+  const id = parseEndpointId(endpoint);
+  if (id === undefined) return false;
+  const app = formatApp(id);
+  return apps.some(
+    (entry) =>
+      entry === id.alias ||
+      entry === app ||
+      (entry.startsWith(`${app}/`) && (endpoint === entry || endpoint.startsWith(`${entry}/`))),
+  );
 }

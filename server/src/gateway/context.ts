@@ -8,6 +8,7 @@ import type { TokenIssuer } from "../keys/token-issuer.ts";
 import type { DirectRun } from "../live/direct-run.ts";
 import type { Live } from "../live/live.ts";
 import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
 import type { Settings } from "../settings.ts";
 
@@ -25,6 +26,7 @@ export interface GatewayContext {
   readonly files: FileStore;
   readonly blobs: BlobStore;
   readonly directRun: DirectRun;
+  readonly metrics: Pick<Metrics, "render">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** True while the server is stopping: new work is answered 503 with Retry-After. */

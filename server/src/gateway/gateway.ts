@@ -1,5 +1,5 @@
 import { createRequestId } from "../ids.ts";
-import { createAuthenticator } from "./authenticate.ts";
+import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Call, Connection, Route } from "./call.ts";
 import type { SurfaceApp } from "./caller.ts";
 import { createCdnRoutes } from "./cdn/cdn-routes.ts";
@@ -26,8 +26,9 @@ export function createGateway(context: GatewayContext): Gateway {
   const { settings, clock, logger } = context;
   const respond = createRespond(settings);
   const urlBuilder = createUrlBuilder(settings);
-  const surfaces = createSurfaces(context, respond);
-  const serverRoutes = createServerRoutes(context, respond);
+  const authenticator = createAuthenticator({ keys: context.keys, tokens: context.tokens, respond });
+  const surfaces = createSurfaces(context, { respond, authenticator });
+  const serverRoutes = createServerRoutes(context, { respond, authenticator });
 
   const answer = async (
     request: Request,
@@ -48,7 +49,10 @@ export function createGateway(context: GatewayContext): Gateway {
       case "proxy":
         return await answerProxy({ request, url, address, connection, requestId });
       case "server":
-        return addCommonHeaders(await serverRoutes(request, place.path), requestId);
+        return addCommonHeaders(
+          await serverRoutes({ request, url, path: place.path, connection }),
+          requestId,
+        );
       default:
         return place satisfies never;
     }
@@ -98,16 +102,18 @@ export function createGateway(context: GatewayContext): Gateway {
   };
 }
 
-function createSurfaces(context: GatewayContext, respond: Respond): Readonly<Record<Surface, Route>> {
-  const { keys, tokens, blobs, clock, settings } = context;
-  const authenticator = createAuthenticator({ keys, tokens, respond });
+function createSurfaces(
+  context: GatewayContext,
+  parts: { readonly respond: Respond; readonly authenticator: Authenticator },
+): Readonly<Record<Surface, Route>> {
+  const { blobs, clock, settings } = context;
   const freeSpace = createFreeSpaceCheck({ blobs, clock, minFreeBytes: settings.minFreeBytes });
   return {
-    queue: createQueueSurface(context, { respond, authenticator, freeSpace }),
-    run: createRunSurface(context, { respond, authenticator }),
+    queue: createQueueSurface(context, { ...parts, freeSpace }),
+    run: createRunSurface(context, parts),
     ws: async (call) =>
       addCommonHeaders(
-        respond.sentence(426, "This address speaks WebSocket.", { upgrade: "websocket" }),
+        parts.respond.sentence(426, "This address speaks WebSocket.", { upgrade: "websocket" }),
         call.requestId,
       ),
     rest: useApp(createRestRoutes(context)),

@@ -1,21 +1,53 @@
+import ipaddr from "ipaddr.js";
+import type { Authenticator } from "./authenticate.ts";
+import type { Connection } from "./call.ts";
 import type { GatewayContext } from "./context.ts";
 import type { Respond } from "./respond.ts";
 
 /**
- * What the server says about itself, without a key: `/health` (it runs), `/ready` (it takes work). Every other path
- * outside the surfaces is unknown.
+ * What the server says about itself: `/health` (it runs) and `/ready` (it takes work) to everyone, `/metrics` to
+ * programs on this machine and to keys of scope ADMIN. Every other path outside the surfaces is unknown.
  */
 export function createServerRoutes(
   context: GatewayContext,
-  respond: Respond,
-): (request: Request, path: string) => Promise<Response> {
-  return async (request, path) => {
+  parts: { readonly respond: Respond; readonly authenticator: Authenticator },
+): (call: ServerCall) => Promise<Response> {
+  const { respond, authenticator } = parts;
+  return async ({ request, url, path, connection }) => {
     const answer = ROUTES.get(path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path);
     if (answer === undefined) return respond.sentence(404, "Not Found");
     if (request.method !== "GET" && request.method !== "HEAD")
       return respond.sentence(405, "Method Not Allowed", { allow: "GET, HEAD" });
+    if (answer === answerMetrics && !isFromThisMachine(request, url, connection)) {
+      const access = await authenticator.authenticate(request, url, { surface: "rest", scope: "ADMIN" });
+      if (!access.ok) return access.response;
+    }
     return await answer(context, respond);
   };
+}
+
+export interface ServerCall {
+  readonly request: Request;
+  readonly url: URL;
+  readonly path: string;
+  readonly connection: Connection;
+}
+
+/**
+ * True for a program that connects straight from this machine. A proxy beside us speaks for strangers, and a page in
+ * a browser here for its site: both show themselves by their headers, a page on a rebound name by its host.
+ */
+function isFromThisMachine(request: Request, url: URL, connection: Connection): boolean {
+  const telling = ["origin", "sec-fetch-site", "x-forwarded-for", "x-forwarded-host", "forwarded", "via"];
+  return (
+    isLoopback(connection.remoteAddress ?? "") &&
+    (url.hostname === "localhost" || isLoopback(url.hostname.replace(/^\[|\]$/g, ""))) &&
+    !telling.some((name) => request.headers.has(name))
+  );
+}
+
+function isLoopback(address: string): boolean {
+  return ipaddr.isValid(address) && ipaddr.process(address).range() === "loopback";
 }
 
 type ServerRoute = (context: GatewayContext, respond: Respond) => Promise<Response>;
@@ -23,6 +55,7 @@ type ServerRoute = (context: GatewayContext, respond: Respond) => Promise<Respon
 const ROUTES: ReadonlyMap<string, ServerRoute> = new Map([
   ["/health", async (context, respond) => respond.json(200, { status: "ok", version: context.version })],
   ["/ready", answerReady],
+  ["/metrics", answerMetrics],
 ]);
 
 async function answerReady(context: GatewayContext, respond: Respond): Promise<Response> {
@@ -35,4 +68,9 @@ async function answerReady(context: GatewayContext, respond: Respond): Promise<R
     return respond.json(503, { status: "database unavailable" }, later);
   }
   return respond.json(200, { status: "ready" });
+}
+
+async function answerMetrics(context: GatewayContext): Promise<Response> {
+  const { contentType, body } = await context.metrics.render();
+  return new Response(body, { headers: { "content-type": contentType } });
 }

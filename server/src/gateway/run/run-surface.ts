@@ -72,7 +72,7 @@ export function createRunSurface(
     const ended = checkRequest(found, body.bytes, settings.strict);
     if (ended !== undefined) {
       keepRecord(newRequest, ended);
-      return respondResult(call, ended);
+      return respondResult(call, newRequest, ended);
     }
     return await runLimited(call, { ...newRequest, surface: isStream ? "stream" : "run" }, isStream);
   }
@@ -110,7 +110,7 @@ export function createRunSurface(
       const updates = subscribeToRun(live, request.id);
       const run = startRun(context, request);
       void run.result.finally(release);
-      return await respondRunStream(call, run, updates, (result) => respondResult(call, result));
+      return await respondRunStream(call, run, updates, (result) => respondResult(call, request, result));
     }
     const run = startRun(context, request);
     const { signal } = call.request;
@@ -118,18 +118,19 @@ export function createRunSurface(
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop, { once: true });
     try {
-      return respondResult(call, await run.result);
+      return respondResult(call, request, await run.result);
     } finally {
       signal.removeEventListener("abort", stop);
       release();
     }
   }
 
-  function respondResult(call: Call, result: RequestResult): Response {
+  function respondResult(call: Call, request: NewRequest, result: RequestResult): Response {
     return respondStored(result, call.urls.files, {
       "x-fal-request-id": call.requestId,
       "x-fal-billable-units": result.headers["x-fal-billable-units"] ?? String(result.billableUnits),
       "x-fal-served-from": servedFrom,
+      ...(request.hint === undefined ? {} : { "x-fal-runner-hints": request.hint }),
     });
   }
 

@@ -21,34 +21,25 @@ export function startRun(
   const { directRun, clock, logger } = context;
   const stop = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-
-  const run = async (): Promise<RequestResult> => {
-    try {
-      return await directRun.run(request, { signal: stop.signal, onStart: () => clearTimeout(timer) });
-    } catch (error) {
-      logger.error({ err: error, requestId: request.id }, "a direct run failed unexpectedly");
-      return createPlatformResult(500, "internal_error", {});
-    }
-  };
-
-  const waitForStart = (deadlineAt: number): Promise<RequestResult> =>
-    new Promise((resolve) => {
-      // The runner knows the deadline too and gives the better answer; this one is for when it is silent.
+  const result: Promise<RequestResult> = new Promise((resolve) => {
+    const { startDeadlineAt } = request;
+    if (startDeadlineAt !== undefined)
       timer = setTimeout(
         () => {
           stop.abort(new Error("The request did not start in time."));
           resolve(createPlatformResult(504, "startup_timeout", { "x-fal-request-timeout-type": "user" }));
         },
-        Math.min(Math.max(deadlineAt - clock.now(), 0) + GRACE_MS, MAX_TIMER_MS),
+        // The runner knows the deadline too and gives the better answer; this one is for when it is silent.
+        Math.min(Math.max(startDeadlineAt - clock.now(), 0) + GRACE_MS, MAX_TIMER_MS),
       );
-    });
-
-  const running = run();
-  const result = (
-    request.startDeadlineAt === undefined
-      ? running
-      : Promise.race([running, waitForStart(request.startDeadlineAt)])
-  ).finally(() => clearTimeout(timer));
+    directRun
+      .run(request, { signal: stop.signal, onStart: () => clearTimeout(timer) })
+      .then(resolve, (error) => {
+        logger.error({ err: error, requestId: request.id }, "a direct run failed unexpectedly");
+        resolve(createPlatformResult(500, "internal_error", {}));
+      });
+  });
+  void result.then(() => clearTimeout(timer));
   return { requestId: request.id, result, abort: (reason) => stop.abort(reason) };
 }
 
