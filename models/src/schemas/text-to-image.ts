@@ -17,7 +17,8 @@ export interface TextToImageOutput {
 export type SafetyTolerance = "1" | "2" | "3" | "4" | "5" | "6";
 export type ImageFormat = "jpeg" | "png";
 
-const EXAMPLE_PROMPT =
+/** The prompt of the API page. */
+export const EXAMPLE_PROMPT: string =
   'Extreme close-up of a single tiger eye, direct frontal view. Detailed iris and pupil. Sharp focus on eye texture and color. Natural lighting to capture authentic eye shine and depth. The word "FLUX" is painted over it in big, white brush strokes with visible texture.';
 
 type PropertyName =

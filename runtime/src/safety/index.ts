@@ -1,5 +1,5 @@
 export { type NsfwClassifier, openNsfwClassifier } from "./nsfw-classifier.ts";
-export { getExplicitProbability, type NsfwScores } from "./nsfw-scores.ts";
+export { applyPrior, getExplicitProbability, type NsfwScores } from "./nsfw-scores.ts";
 export { judgePrompt, type PromptVerdict } from "./prompt-filter.ts";
 export {
   applySafetyPolicy,

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Picture } from "../engines/engine.ts";
 import { openNsfwClassifier } from "./nsfw-classifier.ts";
+import { applyPrior, getExplicitProbability } from "./nsfw-scores.ts";
 import { applySafetyPolicy, readSafetyPolicy } from "./safety-policy.ts";
 import { isFlagged, needsClassifier, type SafetyTolerance } from "./safety-tolerance.ts";
 
@@ -62,6 +63,16 @@ describe("the picture classifier", () => {
       await rm(copy, { recursive: true });
     }
   });
+});
+
+test("a prior moves doubtful scores and leaves certain ones", () => {
+  const explicit = (hentai: number, prior: number) =>
+    getExplicitProbability(applyPrior({ drawing: 1 - hentai, hentai, neutral: 0, porn: 0, sexy: 0 }, prior));
+  assert.ok(Math.abs(explicit(0.8, 1) - 0.8) < 1e-9);
+  assert.ok(Math.abs(explicit(0.8, 0.02) - 0.016 / 0.216) < 1e-9);
+  assert.ok(explicit(0.9999, 0.02) > 0.99);
+  assert.equal(explicit(1, 0.02), 1);
+  assert.equal(explicit(1, 0), 1);
 });
 
 describe("the safety tolerance", () => {
