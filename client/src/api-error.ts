@@ -33,13 +33,13 @@ export class ApiError<Body = Untyped> extends Error {
   /** Empty when the server named none. */
   readonly requestId: string;
   /** `user` when the deadline of `startTimeout` passed. */
-  readonly timeoutType?: string;
+  declare readonly timeoutType?: string;
   /** The platform's code of the error, such as `request_timeout` or `client_cancelled`. */
-  readonly errorType?: string;
+  declare readonly errorType?: string;
   /** What the server says about sending the same request again, when it says so. */
-  readonly isRetryable?: boolean;
+  declare readonly isRetryable?: boolean;
   /** How long the server asks to wait before the next try. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(args: ApiErrorArgs) {
     super(args.message, args.cause === undefined ? undefined : { cause: args.cause });
@@ -82,7 +82,7 @@ export class ValidationError extends ApiError<{ detail: ValidationErrorInfo[] }>
 export class ConnectionError extends TypeError {
   readonly url: string;
   /** The request to resume, when there was one already. */
-  requestId?: string;
+  declare requestId?: string;
 
   constructor(message: string, url: string, cause: unknown) {
     super(message, { cause });

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 /** What one call to the server looked like. */
 export interface SeenCall {
@@ -25,6 +26,7 @@ export interface TestServer {
   /** Calls that are neither answered nor given up by the client. */
   readonly pending: ReadonlySet<ServerResponse>;
   handler: Handler;
+  onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Ends every connection at once, as a killed process would. */
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -60,6 +62,7 @@ export async function startTestServer(handler: Handler): Promise<TestServer> {
           });
         });
       });
+      server.on("upgrade", (request, socket, head) => self.onUpgrade(request, socket, head));
       server.on("connection", (socket) => {
         sockets.add(socket);
         socket.on("error", () => undefined);
@@ -84,6 +87,7 @@ export async function startTestServer(handler: Handler): Promise<TestServer> {
     sockets,
     pending,
     handler,
+    onUpgrade: (_request, socket) => socket.destroy(),
     start,
     stop,
     [Symbol.asyncDispose]: stop,
