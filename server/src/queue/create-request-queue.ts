@@ -96,7 +96,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       return leaseRequest(context, offer);
     },
     heartbeat: (lease) => renewLease(context, lease),
-    complete: (lease, result) => completeRequest(context, lease, result),
+    complete: (lease, result, events) => completeRequest(context, lease, result, events),
     abandon: (lease, failure) => abandonRequest(context, lease, failure),
     release: (lease) => releaseRequest(context, lease),
     appendEvents: (lease, events) => appendEvents(context, lease, events),

@@ -3,7 +3,7 @@ import type { Statements } from "../database/database.ts";
 import { insertEvents } from "./events.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
 import type { LineChange, QueueContext } from "./queue-context.ts";
-import type { LeaseRef, RequestResult } from "./request-queue.ts";
+import type { LeaseRef, NewEvent, RequestResult } from "./request-queue.ts";
 import { toEntry } from "./request-rows.ts";
 
 /** How long the payloads of a request that does not keep them stay readable after its end. */
@@ -33,6 +33,7 @@ export async function completeRequest(
   context: QueueContext,
   lease: LeaseRef,
   result: RequestResult,
+  events: readonly NewEvent[] = [],
 ): Promise<"completed" | "lost"> {
   const output = await placePayload(context, lease.requestId, `result-${lease.token}`, result.body);
   const isCompleted = await context.database.transaction(async (tx) => {
@@ -40,7 +41,9 @@ export async function completeRequest(
       `SELECT ${ENDABLE_COLUMNS} FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'`,
       [lease.requestId, lease.token],
     );
-    return row !== undefined && (await endRequest(tx, row, result, output, context.clock.now(), lease.token));
+    if (row === undefined) return false;
+    if (events.length > 0) await insertEvents(tx, row.number, row.attempts, events);
+    return endRequest(tx, row, result, output, context.clock.now(), lease.token);
   });
   if (!isCompleted) await removeBlobs(context, [output.blob]);
   return isCompleted ? "completed" : "lost";

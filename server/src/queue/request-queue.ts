@@ -32,8 +32,12 @@ export interface RequestQueue {
   lease(offer: LeaseOffer): Promise<Lease | undefined>;
   /** Renews the lease. */
   heartbeat(lease: LeaseRef): Promise<HeartbeatOutcome>;
-  /** Ends the request: result, event and owed webhook delivery in one commit. */
-  complete(lease: LeaseRef, result: RequestResult): Promise<"completed" | "lost">;
+  /** Ends the request: the last events, result, end and owed webhook delivery in one commit. */
+  complete(
+    lease: LeaseRef,
+    result: RequestResult,
+    events?: readonly NewEvent[],
+  ): Promise<"completed" | "lost">;
   /**
    * The attempt failed for a reason that is not the model's answer. The request is queued again after a back-off,
    * or ends with the failure's error when its attempts of that kind are used up.

@@ -22,6 +22,8 @@ export interface RequestEvents {
   readonly stepMs: readonly number[];
   /** Resolves once everything so far is written. Never rejects. */
   flush(): Promise<void>;
+  /** Waits for what is being written, and hands out the rest, for the commit that ends the request. */
+  takeLast(): Promise<readonly NewEvent[]>;
 }
 
 export interface RequestEventsOptions {
@@ -97,6 +99,14 @@ export function createRequestEvents(options: RequestEventsOptions): RequestEvent
     },
     async flush() {
       await write();
+    },
+    async takeLast() {
+      clearTimeout(timer);
+      timer = undefined;
+      const last = batch;
+      batch = [];
+      await writing;
+      return last;
     },
   };
 }

@@ -3,7 +3,7 @@ import type { RequestId } from "../ids.ts";
 import type { Lease, RequestQueue, RequestResult } from "../queue/request-queue.ts";
 import { type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
 import { createFlatResult } from "./failure-results.ts";
-import { createRequestEvents } from "./request-events.ts";
+import { createRequestEvents, type RequestEvents } from "./request-events.ts";
 import { removeFiles } from "./store-output.ts";
 import type { PoolFile } from "./worker-pool.ts";
 
@@ -51,8 +51,7 @@ export async function runLease(
     if (request.isCancelRequested) stop("cancelled");
     changed("running");
     const outcome = await attemptRequest(lease, file, parts, { events, signal: controller.signal });
-    await events.flush();
-    const state = await settle(outcome, lease, parts, controller.signal);
+    const state = await settle(outcome, lease, parts, events, controller.signal);
     if (state !== undefined) changed(state);
     if (state === "queued") live.wake(endpointId);
   } catch (error) {
@@ -91,12 +90,16 @@ async function settle(
   outcome: Outcome,
   lease: Lease,
   parts: LeaseParts,
+  events: RequestEvents,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { queue, files } = parts;
   const isLost = (): boolean => signal.aborted && signal.reason === "lease_lost";
   const complete = async (result: RequestResult): Promise<string | undefined> => {
-    const written = isLost() ? "lost" : await insist(() => queue.complete(lease, result), parts, isLost);
+    const last = await events.takeLast();
+    const written = isLost()
+      ? "lost"
+      : await insist(() => queue.complete(lease, result, last), parts, isLost);
     if (written === "completed") return result.state;
     await removeFiles(files, result.fileIds);
     return undefined;
@@ -106,12 +109,14 @@ async function settle(
       return await complete(outcome.result);
     case "failure": {
       if (isLost()) return undefined;
+      await events.flush();
       const written = await insist(() => queue.abandon(lease, outcome.failure), parts, isLost);
       return written === "requeued" ? "queued" : written === "failed" ? "failed" : undefined;
     }
     case "stopped":
       if (outcome.reason === "cancelled") return await complete(createFlatResult("client_cancelled"));
       if (outcome.reason === "lease_lost") return undefined;
+      await events.flush();
       return (await insist(() => queue.release(lease), parts, isLost)) === "requeued" ? "queued" : undefined;
     default:
       return outcome satisfies never;

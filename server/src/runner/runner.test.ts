@@ -344,9 +344,9 @@ describe("a runner", { timeout: 120_000 }, () => {
     await using harness = await start("misbehaving.mjs", {
       wrapQueue: (queue) =>
         override(queue, {
-          complete: async (lease, result) => {
+          complete: async (lease, result, events) => {
             if (failures++ < 2) throw new Error("disk full");
-            return queue.complete(lease, result);
+            return queue.complete(lease, result, events);
           },
         }),
     });
