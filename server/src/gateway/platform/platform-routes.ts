@@ -1,8 +1,46 @@
+import { CursorError } from "../../queue/list-requests.ts";
 import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
+import { addAccountRoutes } from "./account-routes.ts";
+import { addAnalyticsRoutes } from "./analytics-routes.ts";
+import { addKeyRoutes } from "./key-routes.ts";
+import { addModelRoutes } from "./model-routes.ts";
+import { createPlatformDocument } from "./platform-document.ts";
+import { PlatformError } from "./platform-error.ts";
+import { addPricingRoutes } from "./pricing-routes.ts";
+import { addQueueAdminRoutes } from "./queue-admin-routes.ts";
+import { addRequestRoutes } from "./request-routes.ts";
+import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
+import { addStorageRoutes } from "./storage-routes.ts";
+import { addUsageRoutes } from "./usage-routes.ts";
 
-/** Routes of the `platform` surface. Empty: every path answers 404. */
+/**
+ * Routes of the `platform` surface: the must-haves of the hosted platform API, what of the rest makes sense on one's
+ * own machines, and our own under `/v1/sluice`. Everything answers about the caller's account only, except to keys of
+ * scope ADMIN under `/v1/sluice`.
+ */
 export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
-  const { app } = createSurfaceApp(context, "platform");
+  const { app, tools } = createSurfaceApp(context, "platform");
+  app.onError((error, c) => {
+    if (error instanceof PlatformError)
+      return tools.respond.platform(error.status, error.type, error.message);
+    if (error instanceof CursorError) return tools.respond.platform(400, "validation_error", error.message);
+    context.logger.error({ err: error, method: c.req.method, path: c.env.path }, "a platform route failed");
+    return tools.respond.platform(500, "server_error", "Internal Server Error");
+  });
+  app.get("/openapi.json", (c) =>
+    tools.respond.json(200, createPlatformDocument(c.env.urls.origin, context.version)),
+  );
+  addModelRoutes(app, tools, context);
+  addPricingRoutes(app, tools, context);
+  addRequestRoutes(app, tools, context);
+  addUsageRoutes(app, tools, context);
+  addAnalyticsRoutes(app, tools, context);
+  addKeyRoutes(app, tools, context);
+  addQueueAdminRoutes(app, tools, context);
+  addSluiceRequestRoutes(app, tools, context);
+  addStorageRoutes(app, tools, context);
+  // Last: it answers for everything below the names that this server has not.
+  addAccountRoutes(app, tools, context);
   return app;
 }

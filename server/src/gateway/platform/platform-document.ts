@@ -1,0 +1,351 @@
+import { API_KEY_AUTH, type OpenApiDocument } from "../documents/endpoint-document.ts";
+import * as schemas from "./platform-schemas.ts";
+
+/** Path by path, what `/v1` offers. A test holds it against the routes. */
+const OPERATIONS: readonly Operation[] = [
+  {
+    path: "/models",
+    method: "get",
+    summary: "List and search the endpoints of this server",
+    access: "public",
+    query: {
+      ...schemas.PAGE_QUERY,
+      endpoint_id: schemas.LIST,
+      q: schemas.TEXT,
+      category: schemas.TEXT,
+      status: schemas.oneOf("active", "deprecated"),
+      expand: schemas.oneOf("openapi-3.0", "enterprise_status"),
+    },
+    answer: schemas.page("models", schemas.MODEL),
+  },
+  {
+    path: "/models/pricing",
+    method: "get",
+    summary: "Prices of endpoints",
+    access: "API",
+    query: { ...schemas.PAGE_QUERY, "endpoint_id*": schemas.LIST },
+    answer: schemas.page(
+      "prices",
+      schemas.object({
+        "endpoint_id*": schemas.TEXT,
+        "unit_price*": schemas.NUMBER,
+        "unit*": schemas.TEXT,
+        "currency*": schemas.TEXT,
+      }),
+    ),
+  },
+  {
+    path: "/models/pricing/estimate",
+    method: "post",
+    summary: "Estimate what calls will cost",
+    access: "API",
+    body: schemas.object({
+      "estimate_type*": schemas.oneOf("historical_api_price", "unit_price"),
+      "endpoints*": {
+        type: "object",
+        additionalProperties: schemas.object({ call_quantity: schemas.COUNT, unit_quantity: schemas.NUMBER }),
+      },
+    }),
+    answer: schemas.object({
+      "estimate_type*": schemas.TEXT,
+      "total_cost*": schemas.NUMBER,
+      "currency*": schemas.TEXT,
+    }),
+  },
+  {
+    path: "/models/requests/by-endpoint",
+    method: "get",
+    summary: "Finished requests of endpoints",
+    access: "API",
+    query: {
+      ...schemas.PAGE_QUERY,
+      ...schemas.PERIOD_QUERY,
+      "endpoint_id*": schemas.LIST,
+      status: schemas.oneOf("success", "error", "user_error"),
+      request_id: schemas.ID,
+      expand: schemas.oneOf("payloads"),
+      sort_by: schemas.oneOf("ended_at", "duration"),
+    },
+    answer: schemas.page("items", schemas.FINISHED_REQUEST),
+  },
+  {
+    path: "/models/requests/search",
+    method: "get",
+    summary: "Finished requests of all endpoints by filters; searching by meaning answers 501",
+    access: "API",
+    query: {
+      ...schemas.PAGE_QUERY,
+      ...schemas.PERIOD_QUERY,
+      endpoint_id: schemas.LIST,
+      status: schemas.oneOf("success", "error", "user_error"),
+      exclude_api_requests: schemas.FLAG,
+      only_api_requests: schemas.FLAG,
+    },
+    answer: schemas.page("results", schemas.FINISHED_REQUEST),
+  },
+  {
+    path: "/models/requests/{request_id}/payloads",
+    method: "delete",
+    summary: "Remove the stored input, output and output files of a finished request",
+    access: "ADMIN",
+    answer: schemas.object({
+      "cdn_delete_results*": {
+        type: "array",
+        items: schemas.object({ "link*": schemas.TEXT, "exception*": { type: ["string", "null"] } }),
+      },
+    }),
+  },
+  {
+    path: "/models/usage",
+    method: "get",
+    summary: "Units and cost by endpoint over time",
+    access: "ADMIN",
+    query: {
+      ...schemas.PERIOD_QUERY,
+      ...schemas.BUCKET_QUERY,
+      endpoint_id: schemas.LIST,
+      api_key_id: schemas.LIST,
+      login_username: schemas.LIST,
+      expand: schemas.oneOf("time_series", "summary", "auth_method", "auth_method_structured"),
+    },
+    answer: schemas.series(schemas.USAGE),
+  },
+  {
+    path: "/models/analytics",
+    method: "get",
+    summary: "Counts and durations of finished requests over time",
+    access: "API",
+    query: {
+      ...schemas.PERIOD_QUERY,
+      ...schemas.BUCKET_QUERY,
+      "endpoint_id*": schemas.LIST,
+      "expand*": schemas.LIST,
+    },
+    answer: schemas.series({
+      type: "object",
+      required: ["endpoint_id"],
+      properties: { endpoint_id: schemas.TEXT },
+      additionalProperties: { type: ["number", "null"] },
+    }),
+  },
+  {
+    path: "/models/billing-events",
+    method: "get",
+    summary: "What each successful request cost",
+    access: "ADMIN",
+    query: { ...schemas.PAGE_QUERY, ...schemas.PERIOD_QUERY, endpoint_id: schemas.LIST },
+    answer: schemas.page("billing_events", schemas.BILLING_EVENT),
+  },
+  {
+    path: "/keys",
+    method: "get",
+    summary: "Keys of the caller's account",
+    access: "ADMIN",
+    query: { ...schemas.PAGE_QUERY, expand: schemas.oneOf("creator_info") },
+    answer: schemas.page("keys", schemas.KEY),
+  },
+  {
+    path: "/keys",
+    method: "post",
+    summary: "Make a key; its secret is shown this once",
+    access: "ADMIN",
+    body: schemas.object({
+      "alias*": { type: "string", minLength: 1, maxLength: 255 },
+      scope: { ...schemas.oneOf("API", "ADMIN"), default: "API" },
+    }),
+    status: 201,
+    answer: schemas.object({
+      "key_id*": schemas.TEXT,
+      "key_secret*": schemas.TEXT,
+      "key*": { type: "string", description: "id:secret" },
+    }),
+  },
+  { path: "/keys/{key_id}", method: "delete", summary: "Revoke a key at once", access: "ADMIN", status: 204 },
+  {
+    path: "/meta",
+    method: "get",
+    summary: "What callers should know about this server's network",
+    access: "public",
+    answer: schemas.object({ "webhook_ip_ranges*": { type: "array", items: schemas.TEXT } }),
+  },
+  {
+    path: "/account/billing",
+    method: "get",
+    summary: "The caller's account",
+    access: "ADMIN",
+    query: { expand: schemas.oneOf("credits") },
+    answer: schemas.object({ "username*": schemas.TEXT }),
+  },
+  {
+    path: "/serverless/apps/{owner}/{name}/queue",
+    method: "get",
+    summary: "Requests that wait for an app",
+    access: "ADMIN",
+    answer: schemas.object({ "queue_size*": schemas.COUNT }),
+  },
+  {
+    path: "/serverless/apps/{owner}/{name}/queue",
+    method: "delete",
+    summary: "Cancel all requests that wait for an app",
+    access: "ADMIN",
+    status: 204,
+  },
+  {
+    path: "/storage/files/acl",
+    method: "get",
+    summary: "Who may read a file",
+    access: "API",
+    query: { "url*": schemas.TEXT },
+    answer: schemas.ACL,
+  },
+  {
+    path: "/storage/files/acl",
+    method: "put",
+    summary: "Replace who may read a file",
+    access: "API",
+    query: { "url*": schemas.TEXT },
+    body: schemas.ACL,
+    answer: schemas.ACL,
+  },
+  {
+    path: "/storage/files/sign",
+    method: "post",
+    summary: "A URL that reads a file until it expires",
+    access: "API",
+    query: { "url*": schemas.TEXT },
+    body: schemas.object({ "expiration_seconds*": { type: "integer", minimum: 1, maximum: 604_800 } }),
+    answer: schemas.object({ "signed_url*": schemas.TEXT }),
+  },
+  {
+    path: "/sluice/queues",
+    method: "get",
+    summary: "Depth, oldest wait and running count of every endpoint",
+    access: "ADMIN",
+    answer: schemas.object({ "queues*": { type: "array", items: schemas.QUEUE } }),
+  },
+  ...(["pause", "resume"] as const).map(
+    (action): Operation => ({
+      path: `/sluice/queues/{endpoint_id}/${action}`,
+      method: "post",
+      summary:
+        action === "pause" ? "Let an endpoint's requests wait" : "Let an endpoint's requests start again",
+      access: "ADMIN",
+      answer: schemas.object({ "endpoint_id*": schemas.TEXT, "is_paused*": schemas.BOOLEAN }),
+    }),
+  ),
+  {
+    path: "/sluice/queues/{endpoint_id}/flush",
+    method: "post",
+    summary: "Cancel all requests that wait for an endpoint",
+    access: "ADMIN",
+    answer: schemas.object({ "endpoint_id*": schemas.TEXT, "flushed*": schemas.COUNT }),
+  },
+  {
+    path: "/sluice/requests",
+    method: "get",
+    summary: "Requests of all endpoints in every state: all accounts' for scope ADMIN, else the caller's",
+    access: "API",
+    query: {
+      ...schemas.PAGE_QUERY,
+      ...schemas.PERIOD_QUERY,
+      endpoint_id: schemas.LIST,
+      state: schemas.oneOf("queued", "running", "succeeded", "failed", "cancelled"),
+      status: schemas.oneOf("success", "error", "user_error"),
+      request_id: schemas.ID,
+      key_id: schemas.ID,
+      expand: schemas.oneOf("payloads"),
+      sort_by: schemas.oneOf("created_at", "ended_at", "duration"),
+    },
+    answer: schemas.page("requests", schemas.REQUEST),
+  },
+  {
+    path: "/sluice/requests/{request_id}",
+    method: "get",
+    summary: "One request with its timeline and logs",
+    access: "API",
+    query: { expand: schemas.oneOf("payloads") },
+    answer: schemas.REQUEST_DETAIL,
+  },
+  {
+    path: "/openapi.json",
+    method: "get",
+    summary: "This document",
+    access: "public",
+    answer: { type: "object" },
+  },
+];
+
+interface Operation {
+  /** Below `/v1`. */
+  readonly path: string;
+  readonly method: "get" | "post" | "put" | "delete";
+  readonly summary: string;
+  readonly access: "public" | "API" | "ADMIN";
+  /** A name that ends in `*` is required. */
+  readonly query?: Readonly<Record<string, schemas.Schema>>;
+  readonly body?: schemas.Schema;
+  /** Of success; default 200. */
+  readonly status?: number;
+  readonly answer?: schemas.Schema;
+}
+
+/** The OpenAPI document of `/v1`. */
+export function createPlatformDocument(origin: string, version: string): OpenApiDocument {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const operation of OPERATIONS) {
+    const { path, method } = operation;
+    paths[path] = { ...paths[path], [method]: describeOperation(operation) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Sluice platform API",
+      version,
+      description: "Models, prices, keys, requests, usage and queues of this server.",
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: `${origin}/v1` }],
+    security: [{ apiKeyAuth: [] }],
+    paths,
+    components: {
+      securitySchemes: { apiKeyAuth: API_KEY_AUTH },
+      schemas: { Error: schemas.ERROR },
+    },
+  };
+}
+
+function describeOperation(operation: Operation): OpenApiDocument {
+  const { path, method, summary, access, query = {}, body, status = 200, answer } = operation;
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const inQuery = Object.entries(query).map(([name, schema]) => ({
+    name: name.replace("*", ""),
+    in: "query",
+    required: name.endsWith("*"),
+    schema,
+  }));
+  const error = { description: "Refused.", content: json({ $ref: "#/components/schemas/Error" }) };
+  return {
+    operationId: `${method}${path.replaceAll(/[^A-Za-z0-9]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
+    summary,
+    description:
+      access === "public"
+        ? "Needs no key."
+        : `Needs a key of scope ${access === "ADMIN" ? "ADMIN" : "API or ADMIN"}.`,
+    ...(access === "public" ? { security: [] } : {}),
+    parameters: [...inPath, ...inQuery],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: json(body) } }),
+    responses: {
+      [status]: { description: "Success.", ...(answer === undefined ? {} : { content: json(answer) }) },
+      default: error,
+    },
+  };
+}
+
+function json(schema: unknown): OpenApiDocument {
+  return { "application/json": { schema } };
+}

@@ -1,0 +1,214 @@
+/** JSON Schemas of what `/v1` takes and answers, for its OpenAPI document. */
+export type Schema = Readonly<Record<string, unknown>>;
+
+export const TEXT: Schema = { type: "string" };
+export const NUMBER: Schema = { type: "number" };
+export const COUNT: Schema = { type: "integer", minimum: 0 };
+export const BOOLEAN: Schema = { type: "boolean" };
+export const ID: Schema = { type: "string", format: "uuid" };
+export const TIME: Schema = { type: "string", format: "date-time" };
+export const FLAG: Schema = { type: "string", enum: ["true", "false"] };
+export const LIST: Schema = { type: "array", items: TEXT, maxItems: 50 };
+const MAYBE_TEXT: Schema = { type: ["string", "null"] };
+const MAYBE_NUMBER: Schema = { type: ["number", "null"] };
+const MAYBE_TIME: Schema = { type: ["string", "null"], format: "date-time" };
+const ANY_OBJECT: Schema = { type: "object", additionalProperties: true };
+
+export const PAGE_QUERY: Readonly<Record<string, Schema>> = {
+  limit: { type: "integer", minimum: 1 },
+  cursor: { type: "string", description: "`next_cursor` of the page before." },
+};
+export const PERIOD_QUERY: Readonly<Record<string, Schema>> = {
+  start: { type: "string", description: "Date or date-time, part of the period." },
+  end: { type: "string", description: "Date or date-time, not part of the period; default: now." },
+};
+export const BUCKET_QUERY: Readonly<Record<string, Schema>> = {
+  timezone: { type: "string", default: "UTC" },
+  timeframe: oneOf("minute", "hour", "day", "week", "month"),
+  bound_to_timeframe: { ...FLAG, default: "true" },
+};
+
+export function oneOf(...values: readonly string[]): Schema {
+  return { type: "string", enum: values };
+}
+
+/** An object; members whose name ends in `*` are required. */
+export function object(members: Readonly<Record<string, Schema>>): Schema {
+  const names = Object.keys(members);
+  const required = names.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
+  return {
+    type: "object",
+    ...(required.length === 0 ? {} : { required }),
+    properties: Object.fromEntries(names.map((name) => [name.replace("*", ""), members[name]])),
+  };
+}
+
+/** A page of a list. */
+export function page(name: string, item: Schema): Schema {
+  return object({
+    [`${name}*`]: { type: "array", items: item },
+    "next_cursor*": MAYBE_TEXT,
+    "has_more*": BOOLEAN,
+  });
+}
+
+/** Rows over time and in sum. */
+export function series(row: Schema): Schema {
+  return object({
+    time_series: {
+      type: "array",
+      items: object({ "bucket*": TIME, "results*": { type: "array", items: row } }),
+    },
+    summary: { type: "array", items: row },
+    "next_cursor*": MAYBE_TEXT,
+    "has_more*": BOOLEAN,
+  });
+}
+
+export const ERROR: Schema = object({
+  "error*": object({
+    "type*": oneOf(
+      "authorization_error",
+      "validation_error",
+      "not_found",
+      "rate_limited",
+      "server_error",
+      "not_implemented",
+    ),
+    "message*": TEXT,
+  }),
+});
+
+export const MODEL: Schema = object({
+  "endpoint_id*": TEXT,
+  "metadata*": object({
+    "display_name*": TEXT,
+    "category*": TEXT,
+    "description*": TEXT,
+    "status*": oneOf("active", "deprecated"),
+    "tags*": { type: "array", items: TEXT },
+    "updated_at*": TIME,
+    "date*": TIME,
+    "is_favorited*": { type: ["boolean", "null"] },
+    "thumbnail_url*": TEXT,
+    "model_url*": TEXT,
+    stream_url: TEXT,
+    license_type: oneOf("commercial", "research", "private"),
+    "highlighted*": BOOLEAN,
+    kind: oneOf("inference", "training"),
+    "pinned*": BOOLEAN,
+    model: object({ "name*": TEXT, "version*": TEXT }),
+    license: MAYBE_TEXT,
+  }),
+  openapi: ANY_OBJECT,
+  enterprise_status: oneOf("ready", "pending"),
+});
+
+export const FINISHED_REQUEST: Schema = object({
+  "request_id*": ID,
+  "endpoint_id*": TEXT,
+  "started_at*": TIME,
+  "sent_at*": TIME,
+  ended_at: TIME,
+  status_code: COUNT,
+  duration: { type: "number", description: "Seconds." },
+  similarity: MAYBE_NUMBER,
+  json_input: {},
+  json_output: {},
+});
+
+export const USAGE: Schema = object({
+  "endpoint_id*": TEXT,
+  "unit*": TEXT,
+  "quantity*": NUMBER,
+  "unit_price*": NUMBER,
+  "percent_discount*": NUMBER,
+  "cost_subtotal*": NUMBER,
+  "cost_discount*": NUMBER,
+  "cost_total*": NUMBER,
+  "cost*": NUMBER,
+  "currency*": TEXT,
+  auth_method: TEXT,
+  auth_method_structured: object({ "detail*": TEXT, api_key_id: TEXT }),
+});
+
+export const BILLING_EVENT: Schema = object({
+  "request_id*": ID,
+  "endpoint_id*": TEXT,
+  "timestamp*": TIME,
+  "output_units*": NUMBER,
+  "unit_price*": NUMBER,
+  "percent_discount*": NUMBER,
+  "cost_subtotal*": NUMBER,
+  "cost_discount*": NUMBER,
+  "cost_total*": NUMBER,
+  "cost_estimate_nano_usd*": NUMBER,
+});
+
+export const KEY: Schema = object({
+  "key_id*": ID,
+  "alias*": TEXT,
+  "scope*": oneOf("API", "ADMIN"),
+  "created_at*": TIME,
+  creator_nickname: TEXT,
+});
+
+const DECISION: Schema = oneOf("allow", "forbid", "hide");
+
+export const ACL: Schema = object({
+  default: DECISION,
+  rules: { type: "array", items: object({ "user*": TEXT, "decision*": DECISION }) },
+});
+
+export const QUEUE: Schema = object({
+  "endpoint_id*": TEXT,
+  "is_offered*": BOOLEAN,
+  "queued*": COUNT,
+  "running*": COUNT,
+  "oldest_queued_at*": MAYBE_TIME,
+  "is_paused*": BOOLEAN,
+});
+
+const REQUEST_MEMBERS: Readonly<Record<string, Schema>> = {
+  "request_id*": ID,
+  "endpoint_id*": TEXT,
+  "account_id*": ID,
+  "key_id*": MAYBE_TEXT,
+  "surface*": oneOf("queue", "run", "stream", "realtime"),
+  "state*": oneOf("queued", "running", "succeeded", "failed", "cancelled"),
+  "priority*": oneOf("normal", "low"),
+  "created_at*": TIME,
+  "started_at*": MAYBE_TIME,
+  "ended_at*": MAYBE_TIME,
+  "attempts*": COUNT,
+  "is_cancel_requested*": BOOLEAN,
+  "status_code*": { type: ["integer", "null"] },
+  "error*": MAYBE_TEXT,
+  "error_type*": MAYBE_TEXT,
+  "billable_units*": MAYBE_NUMBER,
+  "inference_time*": MAYBE_NUMBER,
+  "tags*": { type: "object", additionalProperties: TEXT },
+  json_input: {},
+  json_output: {},
+};
+
+export const REQUEST: Schema = object(REQUEST_MEMBERS);
+
+export const REQUEST_DETAIL: Schema = object({
+  ...REQUEST_MEMBERS,
+  "queue_position*": { type: ["integer", "null"] },
+  "timeline*": {
+    type: "array",
+    items: object({ "kind*": TEXT, "at*": TIME, "attempt*": COUNT, "data*": ANY_OBJECT }),
+  },
+  "logs*": {
+    type: "array",
+    items: object({
+      "message*": TEXT,
+      "level*": TEXT,
+      "source*": TEXT,
+      "timestamp*": TIME,
+      labels: ANY_OBJECT,
+    }),
+  },
+});

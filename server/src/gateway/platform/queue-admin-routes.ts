@@ -1,0 +1,70 @@
+import type { SurfaceApp, SurfaceTools } from "../caller.ts";
+import type { GatewayContext } from "../context.ts";
+import { PlatformError } from "./platform-error.ts";
+
+const ACTIONS = ["pause", "resume", "flush"] as const;
+
+/**
+ * `/v1/sluice/queues`: depth of every endpoint's queue, and `POST …/{endpoint_id}/pause`, `resume` and `flush`. They
+ * concern everybody's requests: scope ADMIN.
+ */
+export function addQueueAdminRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
+  const { queue, catalog, live } = context;
+  const { respond } = tools;
+  const requireAdmin = tools.requireCaller({ scope: "ADMIN" });
+
+  app.get("/sluice/queues", requireAdmin, async () => {
+    const stats = new Map((await queue.getStats()).map((each) => [each.endpointId, each]));
+    // Endpoints that are no longer offered may still have requests waiting.
+    const ids = new Set([...catalog.list().map((entry) => entry.endpointId), ...stats.keys()]);
+    const queues = [...ids].map((endpointId) => {
+      const found = stats.get(endpointId);
+      const oldest = found?.oldestQueuedAt ?? null;
+      return {
+        endpoint_id: endpointId,
+        is_offered: catalog.find(endpointId) !== undefined,
+        queued: found?.queued ?? 0,
+        running: found?.running ?? 0,
+        oldest_queued_at: oldest === null ? null : new Date(oldest).toISOString(),
+        is_paused: found?.isPaused ?? false,
+      };
+    });
+    return respond.json(200, { queues });
+  });
+
+  app.post("/sluice/queues/*", requireAdmin, async (c) => {
+    const { endpointId, action } = await parseAction(c.req.path);
+    switch (action) {
+      case "pause":
+        await queue.pause(endpointId);
+        return respond.json(200, { endpoint_id: endpointId, is_paused: true });
+      case "resume":
+        await queue.resume(endpointId);
+        live.wake(endpointId);
+        return respond.json(200, { endpoint_id: endpointId, is_paused: false });
+      case "flush":
+        return respond.json(200, { endpoint_id: endpointId, flushed: await queue.flush(endpointId) });
+      default:
+        return action satisfies never;
+    }
+  });
+
+  /** The id may be written with its slashes or percent-encoded. */
+  async function parseAction(
+    path: string,
+  ): Promise<{ endpointId: string; action: (typeof ACTIONS)[number] }> {
+    const [, encoded = "", word = ""] = /^\/sluice\/queues\/(.+)\/([a-z]+)$/.exec(path) ?? [];
+    const action = ACTIONS.find((each) => each === word);
+    const endpointId = encoded.replaceAll(/%2f/gi, "/");
+    if (action === undefined)
+      throw new PlatformError(
+        "not_found",
+        `An action is POST /v1/sluice/queues/{endpoint_id}/${ACTIONS.join("|")}.`,
+      );
+    const isKnown =
+      catalog.find(endpointId) !== undefined ||
+      (await queue.getStats()).some((each) => each.endpointId === endpointId);
+    if (!isKnown) throw new PlatformError("not_found", `This server does not offer "${endpointId}".`);
+    return { endpointId, action };
+  }
+}
