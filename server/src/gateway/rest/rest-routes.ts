@@ -1,6 +1,7 @@
 import { createWebhookSigningKeys } from "../../webhooks/signing-keys.ts";
 import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
+import { addAppRoutes } from "../documents/app-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 
@@ -11,6 +12,7 @@ export function createRestRoutes(context: GatewayContext): SurfaceApp {
   const signingKeys = createWebhookSigningKeys(context);
   addTokenRoutes(app, context, tools);
   addStorageRoutes(app, context, tools);
+  addAppRoutes(app, context, tools);
 
   app.get("/.well-known/jwks.json", async () =>
     respond.json(200, await signingKeys.getJwks(), { "cache-control": "public, max-age=3600" }),
