@@ -74,6 +74,8 @@ function findMount(path: string): Place | undefined {
     (path.startsWith("/models/") && path.endsWith("/llms.txt"))
   )
     return { kind: "surface", surface: "docs", path };
+  // Receivers of webhooks look for the key set at the root too.
+  if (path === "/.well-known/jwks.json") return { kind: "surface", surface: "rest", path };
   if (SERVER_PATHS.has(path)) return { kind: "server", path };
   return undefined;
 }

@@ -1,3 +1,5 @@
+import { readBody } from "../read-body.ts";
+
 /** Largest JSON body of the file and token routes: ten thousand parts fit. */
 const MAX_JSON_BYTES = 2 * 1024 * 1024;
 
@@ -9,14 +11,10 @@ export type JsonBody =
 
 /** Reads a small JSON body, whatever content type it claims. Never more than the limit is held in memory. */
 export async function readJsonBody(request: Request): Promise<JsonBody> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_JSON_BYTES) return { kind: "too_large" };
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString("utf8");
+  const body = await readBody(request, MAX_JSON_BYTES);
+  if (body.kind === "too_large") return { kind: "too_large" };
+  if (body.kind === "aborted") return { kind: "invalid", reason: "the body broke off before its end" };
+  const text = Buffer.from(body.bytes ?? []).toString("utf8");
   if (text.trim() === "") return { kind: "empty" };
   try {
     return { kind: "json", value: JSON.parse(text) };
