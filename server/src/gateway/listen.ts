@@ -102,6 +102,11 @@ async function createServer(settings: Settings, gateway: Gateway, logger: Logger
           handle,
         );
   server.on("clientError", answerUnreadable);
+  server.on("checkExpectation", (_incoming, outgoing) => {
+    const detail = "The Expect header asks for something this server does not do; leave it out.";
+    outgoing.writeHead(417, { "content-type": "application/json", ...CORS_HEADERS });
+    outgoing.end(JSON.stringify({ detail }));
+  });
   return server;
 }
 
