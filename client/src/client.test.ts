@@ -349,7 +349,7 @@ test("files in the input of run are uploaded, unless that is turned off", async 
   const { server, client } = await setUp(t, (call, response, request) => {
     if (call.path.endsWith("/initiate")) {
       sendJson(response, 200, { upload_url: `${server.url}/up`, file_url: "http://files.test/f.bin" });
-    } else answerOk(call, response, request);
+    } else return answerOk(call, response, request);
   });
   await client.run("acme/model", { input: { image: new Blob(["x"]) } });
   assert.deepEqual(JSON.parse(server.calls.at(-1)!.body.toString()), { image: "http://files.test/f.bin" });
