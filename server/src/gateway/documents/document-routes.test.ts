@@ -181,6 +181,26 @@ test("an endpoint's page names model, license, every field and three ways to cal
   assert.ok(text.includes(`${urls.origin}/run/fal-ai/flux-pro`));
 });
 
+test("the Python sample writes values as Python does", async () => {
+  const example = { input: { flag: true, none: null, list: [1, { a: 'it\'s "b"' }], empty: {} } };
+  const catalog = serve([createManifest("acme/x", { examples: [example] })]);
+  const text = await (await get(catalog, "/models/acme/x/llms.txt")).text();
+  const body = [
+    "body = {",
+    '    "flag": True,',
+    '    "none": None,',
+    '    "list": [',
+    "        1,",
+    "        {",
+    '            "a": "it\'s \\"b\\"",',
+    "        },",
+    "    ],",
+    '    "empty": {},',
+    "}",
+  ];
+  assert.ok(text.includes(body.join("\n")), text);
+});
+
 test("the index lists every endpoint with the model that answers", async () => {
   const response = await get(serve([fluxProManifest, awkward]), "/llms.txt");
   const text = await response.text();

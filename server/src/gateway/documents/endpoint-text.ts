@@ -76,7 +76,7 @@ function formatPython(endpointId: string, { origin }: DocumentUrls, sample: unkn
   return [
     "import json, os, urllib.request",
     "",
-    `body = json.loads(${JSON.stringify(JSON.stringify(sample))})`,
+    `body = ${formatPythonValue(sample)}`,
     "request = urllib.request.Request(",
     `    "${origin}/run/${endpointId}",`,
     "    data=json.dumps(body).encode(),",
@@ -85,6 +85,21 @@ function formatPython(endpointId: string, { origin }: DocumentUrls, sample: unkn
     "with urllib.request.urlopen(request) as response:",
     "    print(json.load(response))",
   ].join("\n");
+}
+
+/** JSON's texts and numbers read the same in Python; its words do not. */
+function formatPythonValue(value: unknown, indent = ""): string {
+  if (value === null || value === undefined) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value !== "object") return JSON.stringify(value);
+  const inner = `${indent}    `;
+  const lines = Array.isArray(value)
+    ? value.map((item) => `${inner}${formatPythonValue(item, inner)},\n`)
+    : Object.entries(value).map(
+        ([name, member]) => `${inner}${JSON.stringify(name)}: ${formatPythonValue(member, inner)},\n`,
+      );
+  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
+  return lines.length === 0 ? `${open}${close}` : `${open}\n${lines.join("")}${indent}${close}`;
 }
 
 function formatJavaScript(endpointId: string, { origin }: DocumentUrls, sample: unknown): string {
