@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import type { Picture } from "../engines/engine.ts";
-import { fitPicture, getCentredCrop, type Size } from "../images/fit-picture.ts";
-import { clampPlanes, cropPlanes, type Planes, SIGNED, toPicture } from "../images/planes.ts";
+import { fitPicture, type Size } from "../images/fit-picture.ts";
+import { framePlanes } from "../images/frame-planes.ts";
+import { clampPlanes, type Planes, SIGNED, toPicture } from "../images/planes.ts";
 import { upscaleTiles } from "../images/upscale-tiles.ts";
 import { getOutput, type Session } from "../sessions/session.ts";
 import { createFloatTensor, createIdTensor, getFloats, type Tensor, takeRow } from "../sessions/tensor.ts";
@@ -32,7 +33,7 @@ export interface TinyEmbeddings {
 }
 
 /** Raise when the same weights and seed give other pixels than before: it is part of the model version. */
-export const TINY_PIPELINE_REVISION = 1;
+export const TINY_PIPELINE_REVISION = 2;
 
 export async function encodePrompt(
   model: TinyModel,
@@ -115,14 +116,14 @@ export async function decodeLatents(model: TinyModel, latents: Float32Array, gri
   return clamped({ data: getFloats(getOutput(output, vae.outputs.pixels)).slice(), width, height });
 }
 
-/** Cuts the native picture to the wanted ratio and enlarges it until it covers the wanted size, if it can. */
+/** Brings the native picture to the wanted ratio and enlarges it until it covers the wanted size, if it can. */
 export async function enlarge(
   model: TinyModel,
   native: Planes,
   wanted: Size,
   signal: AbortSignal,
 ): Promise<Planes> {
-  let planes = cropPlanes(native, getCentredCrop(native, wanted));
+  let planes = framePlanes(native, wanted);
   const { upscaler } = model.config;
   const session = model.upscaler;
   if (upscaler === null || session === undefined) return planes;
@@ -153,7 +154,7 @@ export async function decodePreview(
   wanted: Size,
 ): Promise<Picture> {
   const native = await decodeLatents(model, clean, grid);
-  return toPicture(cropPlanes(native, getCentredCrop(native, wanted)), SIGNED);
+  return toPicture(framePlanes(native, wanted), SIGNED);
 }
 
 /** Tiles keep the upscaler's working memory below about 200 MB; it sees less far than the overlap. */
