@@ -114,6 +114,13 @@ describe("a model file given to serve", { timeout: 60_000 }, () => {
     assert.match(text, /"maximum":\s*512/);
   });
 
+  it("is what the docs chapter shows", async () => {
+    const chapter = await readFile(new URL("../../docs/04-writing-a-model.md", import.meta.url), "utf8");
+    const source = await readFile(new URL("thumbnail.ts", import.meta.url), "utf8");
+    assert(chapter.includes(source), "copy examples/models/thumbnail.ts into docs/04-writing-a-model.md");
+    assert(source.split("\n").length <= 30);
+  });
+
   it("needs nothing installed beside it", async () => {
     const { status, body } = await run("outside/repeat", { text: "ab" });
     assert.deepEqual([status, body], [200, { text: "abab" }]);
