@@ -6,17 +6,12 @@ import { createUploadReceiver } from "./receive-upload.ts";
 import { createFileServer } from "./serve-file.ts";
 import { addUploadRoutes } from "./upload-routes.ts";
 
-export interface CdnOptions {
-  /** A caller that stops sending an upload for this long is given up, in milliseconds; default 60,000. */
-  readonly idleMs?: number;
-}
-
 /** Routes of the `cdn` surface: files are read, signed and uploaded here (fal model API, "Storage and CDN"). */
-export function createCdnRoutes(context: GatewayContext, options: CdnOptions = {}): SurfaceApp {
+export function createCdnRoutes(context: GatewayContext): SurfaceApp {
   const { app, tools } = createSurfaceApp(context, "cdn");
   const { respond } = tools;
   const serveFile = createFileServer(context, tools);
-  addUploadRoutes(app, context, tools, createUploadReceiver(context, respond, options));
+  addUploadRoutes(app, context, tools, createUploadReceiver(context, respond));
 
   app.get("/files/b/:folder/:name", async (c) => await serveFile(c.env));
 

@@ -5,7 +5,7 @@ import type { Call } from "../call.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Respond } from "../respond.ts";
 
-/** Takes bytes from callers: with bounded memory, a bounded size, and an end to those who stop sending. */
+/** Takes bytes from callers with bounded memory and a bounded size. Who stops sending is the listener's to end. */
 export interface UploadReceiver {
   /** How many bytes this key may still store (null: no limit of its own), or the answer that refuses any. */
   findRoom(owner: UploadOwner): Promise<{ readonly maxBytes: number | null } | Response>;
@@ -31,12 +31,7 @@ export interface ReceiveOptions {
   readonly signal: AbortSignal;
 }
 
-/** @param idleMs a caller that sends nothing for this long is given up; default 60,000 */
-export function createUploadReceiver(
-  context: GatewayContext,
-  respond: Respond,
-  { idleMs = 60_000 }: { readonly idleMs?: number | undefined } = {},
-): UploadReceiver {
+export function createUploadReceiver(context: GatewayContext, respond: Respond): UploadReceiver {
   const { settings, keys, files, blobs } = context;
   const isDiskShort = async (bytes: number): Promise<boolean> => {
     // A storage that cannot say must not stop the server: a write that fails says so itself.
@@ -68,20 +63,13 @@ export function createUploadReceiver(
       const declared = Number(request.headers.get("content-length") ?? 0);
       if (declared > maxBytes) return refuseSize();
       if (await isDiskShort(declared)) return storageFull();
-      const idle = new AbortController();
-      const signal = AbortSignal.any([request.signal, idle.signal]);
-      const content = watch(request.body, () => idle.abort(new UploadIdleError()), idleMs);
       try {
-        return await store(content, { maxBytes, signal });
+        return await store(readChunks(request.body), { maxBytes, signal: request.signal });
       } catch (error) {
         if (error instanceof BlobTooLargeError) return refuseSize();
-        if (error instanceof UploadIdleError)
-          return respond.sentence(408, "The upload stopped: no bytes came for too long.", {
-            connection: "close",
-          });
         if (isStorageFull(error)) return storageFull();
         // Nobody is left to read this answer; it ends the call without an alarm.
-        if (request.signal.aborted || isBrokenBody(error))
+        if (request.signal.aborted || error instanceof BrokenBodyError)
           return respond.sentence(400, "The upload broke off before its end.", { connection: "close" });
         throw error;
       }
@@ -89,50 +77,24 @@ export function createUploadReceiver(
   };
 }
 
-class UploadIdleError extends Error {}
+/** The caller's side failed, not the storage's. */
+class BrokenBodyError extends Error {}
 
-/** The body's chunks; `onIdle` is called when the next one takes longer than `idleMs`. */
-async function* watch(
-  body: ReadableStream<Uint8Array> | null,
-  onIdle: () => void,
-  idleMs: number,
-): AsyncGenerator<Uint8Array> {
+async function* readChunks(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
   if (body === null) return;
   const reader = body.getReader();
-  // Only the wait for the caller counts, not the time the storage takes in between.
-  let isWaiting = false;
-  const timer = setTimeout(() => isWaiting && onIdle(), idleMs);
   try {
     while (true) {
-      isWaiting = true;
-      timer.refresh();
-      const next = await readChunk(reader);
-      isWaiting = false;
-      if (next.value === undefined) return;
-      yield next.value;
+      const { value } = await reader.read().catch((cause: unknown) => {
+        throw new BrokenBodyError("The request's body could not be read.", { cause });
+      });
+      if (value === undefined) return;
+      yield value;
     }
   } finally {
-    clearTimeout(timer);
     // Not awaited: a caller that is silent does not answer a cancel either.
     reader.cancel().catch(() => {});
   }
-}
-
-/** Marks what goes wrong with the caller's side, to tell it from the storage's. */
-class BrokenBodyError extends Error {}
-
-async function readChunk(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<{ readonly value?: Uint8Array | undefined }> {
-  try {
-    return await reader.read();
-  } catch (error) {
-    throw new BrokenBodyError("The request's body could not be read.", { cause: error });
-  }
-}
-
-function isBrokenBody(error: unknown): boolean {
-  return error instanceof BrokenBodyError;
 }
 
 function isStorageFull(error: unknown): boolean {

@@ -1,25 +1,16 @@
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { getRequestListener } from "@hono/node-server";
 import { openTestStorage, type TestStorage } from "../../../files/testing/open-test-storage.ts";
 import type { AccountId } from "../../../ids.ts";
-import { createRequestId } from "../../../ids.ts";
 import { createKeyStore } from "../../../keys/create-key-store.ts";
 import { createTokenIssuer } from "../../../keys/create-token-issuer.ts";
 import type { KeyLimits, KeyStore } from "../../../keys/key-store.ts";
 import type { TokenIssuer } from "../../../keys/token-issuer.ts";
-import { type Logger, silentLogger } from "../../../logger.ts";
+import { silentLogger } from "../../../logger.ts";
 import { parseSettings, type Settings } from "../../../settings.ts";
-import type { Call } from "../../call.ts";
 import type { GatewayContext } from "../../context.ts";
-import { createUrlBuilder } from "../../public-urls.ts";
-import { createRespond } from "../../respond.ts";
-import { createRestRoutes } from "../../rest/rest-routes.ts";
-import { findPlace } from "../../surfaces.ts";
-import { type CdnOptions, createCdnRoutes } from "../cdn-routes.ts";
+import { createGateway } from "../../gateway.ts";
+import { listen } from "../../listen.ts";
 
-/** The rest and cdn surfaces on a loopback port, over a real database and a real folder. */
+/** The gateway on a loopback port over a real database and folder whose clock can be moved, for what concerns files. */
 export interface FileGateway extends AsyncDisposable {
   readonly origin: string;
   readonly storage: TestStorage;
@@ -33,8 +24,6 @@ export interface FileGateway extends AsyncDisposable {
 
 export interface FileGatewayOptions {
   readonly settings?: Partial<Settings>;
-  readonly cdn?: CdnOptions;
-  readonly logger?: Logger;
   /** Replaces parts, to inject failures. */
   readonly change?: (context: GatewayContext) => GatewayContext;
 }
@@ -46,50 +35,25 @@ export async function openFileGateway(
   const storage = kept ?? (await openTestStorage());
   const keys = createKeyStore(storage);
   const tokens = await createTokenIssuer({ ...storage, keys });
-  const settings = { ...parseSettings({ SLUICE_MIN_FREE: "0" }), ...options.settings };
-  const logger = options.logger ?? silentLogger;
-  // Only what these two surfaces use: the rest of the context belongs to the others.
-  const plain = { ...storage, settings, keys, tokens, logger, version: "0.0.0" } as unknown as GatewayContext;
-  const context = options.change?.(plain) ?? plain;
-  const surfaces = { rest: createRestRoutes(context), cdn: createCdnRoutes(context, options.cdn) };
-  const urls = createUrlBuilder(settings);
-  const respond = createRespond(settings);
-  const answer = async (request: Request): Promise<Response> => {
-    const url = new URL(request.url);
-    const connection = {
-      remoteAddress: "127.0.0.1",
-      isTls: false,
-      localAddress: "127.0.0.1",
-      localPort: port,
-    };
-    const place = findPlace(url.host, url.pathname, null);
-    if (place.kind !== "surface" || (place.surface !== "rest" && place.surface !== "cdn"))
-      return respond.sentence(404, "Not Found");
-    const call: Call = {
-      request,
-      url,
-      surface: place.surface,
-      path: place.path,
-      style: "mount",
-      requestId: createRequestId(Date.now()),
-      urls: urls.build(urls.findAddress(request, url, connection), place.virtualHost, connection),
-      connection,
-    };
-    return await surfaces[place.surface].fetch(request, call);
-  };
-  const server = createServer(getRequestListener(answer, { overrideGlobalObjects: false }));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-
+  const settings = { ...parseSettings({ SLUICE_MIN_FREE: "0", SLUICE_PORT: "0" }), ...options.settings };
+  // Requests and models are left out: these tests call no route that needs them.
+  const plain = {
+    ...storage,
+    settings,
+    keys,
+    tokens,
+    logger: silentLogger,
+    version: "0.0.0",
+    isDraining: () => false,
+  } as unknown as GatewayContext;
+  const gateway = createGateway(options.change?.(plain) ?? plain);
+  const listener = await listen({ gateway, settings, logger: silentLogger });
   const close = async (): Promise<void> => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
+    await listener.close(0);
     await keys[Symbol.asyncDispose]();
   };
   return {
-    origin: `http://127.0.0.1:${port}`,
+    origin: listener.url,
     storage,
     keys,
     tokens,
