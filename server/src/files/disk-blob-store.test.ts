@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -69,5 +69,31 @@ test("a process killed while it writes leaves whole blobs only", { timeout: 60_0
       whole += 1;
     }
     assert.ok(whole >= answered * 3, `${whole} blobs for ${answered} answered rounds`);
+  }
+});
+
+test("a full disk fails the write, leaves nothing, and takes the next one that fits", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-full-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  // A real disk that is really full: 2 MiB of memory. Mounting needs root.
+  const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", dir]);
+  if (mount.status !== 0) return t.skip("a small disk can only be mounted by root on Linux");
+  try {
+    const blobs = await openDiskBlobStore({ dir });
+    await blobs.put("kept", Buffer.alloc(500_000, 1));
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      while (true) yield Buffer.alloc(50_000);
+    };
+    for (let round = 0; round < 3; round += 1) {
+      await assert.rejects(blobs.put("big", endless()), { code: "ENOSPC" });
+      await assert.rejects(blobs.put("big", Buffer.alloc(3_000_000)), { code: "ENOSPC" });
+    }
+    assert.equal(await blobs.find("big"), undefined);
+    assert.deepEqual(await readdir(join(dir, "=incoming")), []);
+    assert.ok(Buffer.alloc(500_000, 1).equals((await blobs.read("kept")) ?? Buffer.of()));
+    await blobs.put("fits", Buffer.alloc(1_000_000));
+    assert.ok(((await blobs.getFreeBytes()) ?? 0) < 1_000_000);
+  } finally {
+    spawnSync("umount", [dir]);
   }
 });
