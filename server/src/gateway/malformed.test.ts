@@ -9,7 +9,7 @@ import { openGateway, type TestGateway } from "./testing/open-gateway.ts";
  * Malformed everything, made from a seed: whatever is sent, the answer is a 4xx with a body that says something (or a
  * good answer, where the input happens to be good), never a 5xx, and never nothing.
  */
-const ROUNDS = process.argv.includes("--long") ? 20_000 : 1_200;
+const ROUNDS = process.env["SLUICE_LONG"] === "1" ? 20_000 : 1_200;
 
 let gateway: TestGateway;
 const errors: unknown[] = [];

@@ -5,7 +5,7 @@ import { FORGET_MS, insertDelivery, trimError } from "./end-request.ts";
 import { insertEvents } from "./events.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
 import { changeLines, type QueueContext } from "./queue-context.ts";
-import type { EnqueueOutcome, NewRequest, RequestResult } from "./request-queue.ts";
+import type { EnqueueOutcome, NewRequest, RecordOutcome, RequestResult } from "./request-queue.ts";
 import { encode, encodePriority, REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
 
 const DAY_MS = 86_400_000;
@@ -57,11 +57,13 @@ export async function recordRequest(
   request: NewRequest,
   result: RequestResult,
   times: { readonly startedAt: number; readonly endedAt: number },
-): Promise<void> {
+): Promise<RecordOutcome> {
   const limits = request.keyId === null ? undefined : await context.getKeyLimits(request.keyId);
   const input = await placePayload(context, request.id, "input", request.input);
   const output = await placePayload(context, request.id, "result", result.body);
-  await context.database.transaction(async (tx) => {
+  const outcome = await context.database.transaction(async (tx): Promise<RecordOutcome> => {
+    const duplicate = await findDuplicate(tx, request);
+    if (duplicate !== undefined) return duplicate;
     if (request.keyId !== null && limits?.requestsPerDay !== undefined) {
       await countForDay(tx, request.keyId, Math.floor(context.clock.now() / DAY_MS));
     }
@@ -71,14 +73,18 @@ export async function recordRequest(
       isCounted: false,
       ended: { result, output, ...times },
     });
-    if (inserted === undefined) return;
+    // PostgreSQL: another process was faster with the same idempotency key.
+    if (inserted === undefined) return (await findDuplicate(tx, request)) ?? { kind: "conflict" };
     await insertEvents(tx, inserted.number, 1, [
       { kind: "ended", at: times.endedAt, data: { state: result.state, status_code: result.statusCode } },
     ]);
     if (request.webhookUrl !== undefined) {
       await insertDelivery(tx, request.id, request.accountId, request.webhookUrl, times.endedAt);
     }
+    return { kind: "recorded" };
   });
+  if (outcome.kind !== "recorded") await removeBlobs(context, [input.blob, output.blob]);
+  return outcome;
 }
 
 async function findDuplicate(

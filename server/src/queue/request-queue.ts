@@ -20,13 +20,13 @@ export interface RequestQueue {
   enqueue(request: NewRequest): Promise<EnqueueOutcome>;
   /**
    * Records a request that was executed or refused without the queue (a direct run, an invalid input on the
-   * queue surface): it is terminal from the start.
+   * queue surface): it is terminal from the start. Idempotent under `idempotencyKey`.
    */
   record(
     request: NewRequest,
     result: RequestResult,
     times: { readonly startedAt: number; readonly endedAt: number },
-  ): Promise<void>;
+  ): Promise<RecordOutcome>;
 
   /** Takes the next request of one of these endpoints, or undefined when there is none that may start now. */
   lease(offer: LeaseOffer): Promise<Lease | undefined>;
@@ -140,6 +140,10 @@ export type EnqueueOutcome =
       readonly limit: "queued" | "requests_per_day";
       readonly retryAfterMs: number;
     };
+
+export type RecordOutcome =
+  | { readonly kind: "recorded" }
+  | Extract<EnqueueOutcome, { readonly kind: "replayed" | "conflict" }>;
 
 export interface LeaseOffer {
   readonly runnerId: string;

@@ -431,6 +431,17 @@ test("the same Idempotency-Key gives the same request, and another body is a con
   assert.notEqual((await send("y", stranger.authorization)).json.request_id, first.json.request_id);
 });
 
+test("an input that does not fit is one request too under the same Idempotency-Key", async () => {
+  const headers = { "idempotency-key": "order-2" };
+  const first = await gateway.call("/queue/test/echo", { json: { count: 9 }, headers });
+  const again = await gateway.call("/queue/test/echo", { json: { count: 9 }, headers });
+  assert.equal(again.status, 200);
+  assert.equal(again.json.request_id, first.json.request_id);
+  const corrected = await gateway.call("/queue/test/echo", { json: { prompt: "x" }, headers });
+  assert.equal(corrected.status, 409);
+  assert.equal((await gateway.call(first.json.response_url)).status, 422);
+});
+
 test("the status stream says each change once, only new log lines, and ends with the result at hand", async () => {
   const { json } = await submit();
   const stream = await fetch(`${json.status_url}/stream?logs=1`, {

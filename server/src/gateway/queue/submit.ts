@@ -33,7 +33,9 @@ export function createSubmit(
 
   const enqueue = async (request: NewRequest, result: RequestResult | undefined): Promise<EnqueueOutcome> => {
     if (result !== undefined) {
-      await queue.record(request, result, { startedAt: request.createdAt, endedAt: request.createdAt });
+      const times = { startedAt: request.createdAt, endedAt: request.createdAt };
+      const outcome = await queue.record(request, result, times);
+      if (outcome.kind !== "recorded") return outcome;
       tell(request, result.state);
       return { kind: "enqueued", position: 0 };
     }

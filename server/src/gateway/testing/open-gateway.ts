@@ -9,7 +9,7 @@ import { migrateDatabase } from "../../database/migrate-database.ts";
 import { openSqliteDatabase } from "../../database/sqlite-database.ts";
 import { createFileStore } from "../../files/create-file-store.ts";
 import { openDiskBlobStore } from "../../files/disk-blob-store.ts";
-import { type AccountId, createAccountId } from "../../ids.ts";
+import { createAccountId } from "../../ids.ts";
 import { createKeyStore } from "../../keys/create-key-store.ts";
 import { createTokenIssuer } from "../../keys/create-token-issuer.ts";
 import type { CreatedKey, NewKey } from "../../keys/key-store.ts";
@@ -32,6 +32,7 @@ export interface TestGateway extends AsyncDisposable {
   readonly listener: Listener;
   /** `Authorization` of the key that `call` uses. */
   readonly authorization: string;
+  /** A further key of the same account, unless another is named. */
   createKey(fields?: Partial<NewKey>): Promise<CreatedKey & { readonly authorization: string }>;
   /** Calls a path with the key; a value as `json` is sent as a POST. `authorization: null` sends none. */
   call(path: string, options?: CallOptions): Promise<Answer>;
@@ -131,8 +132,9 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
   const listener = await listen({ gateway: createGateway(context), settings, logger });
   opened.defer(() => listener.close(0));
   const held = opened.move();
+  const accountId = createAccountId();
   const createKey = async (fields: Partial<NewKey> = {}) => {
-    const created = await keys.create({ alias: "test", scope: "API", ...fields });
+    const created = await keys.create({ alias: "test", scope: "API", accountId, ...fields });
     return { ...created, authorization: `Key ${created.credential}` };
   };
   const { authorization } = await createKey();
@@ -191,11 +193,6 @@ export function createResult(output: unknown, fields: Partial<RequestResult> = {
     fileIds: [],
     ...fields,
   };
-}
-
-/** An account of its own, for keys that must not see each other's requests. */
-export function otherAccount(): AccountId {
-  return createAccountId();
 }
 
 function decode(bytes: Uint8Array): string {
