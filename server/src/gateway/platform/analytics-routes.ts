@@ -2,6 +2,7 @@ import type { RequestRecord } from "../../queue/request-queue.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { findEntries } from "./find-entries.ts";
+import { limitToCaller } from "./limit-to-caller.ts";
 import { listFinished } from "./list-finished.ts";
 import { DAY_MS, formatPage, invalid, readExpand, readPeriod, requireEndpointIds } from "./read-query.ts";
 import { readTimeBuckets } from "./time-buckets.ts";
@@ -68,7 +69,7 @@ const METRICS: ReadonlyMap<string, Metric> = new Map<string, Metric>([
   ],
 ]);
 
-/** `GET /v1/models/analytics`: counts and percentiles over the finished requests of the caller's account. */
+/** `GET /v1/models/analytics`: counts and percentiles over finished requests. */
 export function addAnalyticsRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, queue, clock } = context;
 
@@ -84,8 +85,11 @@ export function addAnalyticsRoutes(app: SurfaceApp, tools: SurfaceTools, context
     const buckets = readTimeBuckets(query, readPeriod(query, { now: clock.now(), defaultMs: DAY_MS }));
     const series = new Map<string, Map<string, Sample>>();
     const summary = new Map<string, Sample>();
-    const { accountId } = c.get("caller");
-    for await (const request of listFinished(queue, { ...buckets.period, accountId, endpointIds: ids })) {
+    for await (const request of listFinished(queue, {
+      ...buckets.period,
+      ...limitToCaller(c.get("caller")),
+      endpointIds: ids,
+    })) {
       const bucket = buckets.format(request.createdAt);
       const samples = series.get(bucket) ?? new Map<string, Sample>();
       series.set(bucket, samples);

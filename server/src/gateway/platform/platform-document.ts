@@ -139,7 +139,7 @@ const OPERATIONS: readonly Operation[] = [
   {
     path: "/keys",
     method: "get",
-    summary: "Keys of the caller's account",
+    summary: "Keys of this server",
     access: "ADMIN",
     query: { ...schemas.PAGE_QUERY, expand: schemas.oneOf("creator_info") },
     answer: schemas.page("keys", schemas.KEY),

@@ -16,8 +16,8 @@ import { addUsageRoutes } from "./usage-routes.ts";
 
 /**
  * Routes of the `platform` surface: the must-haves of the hosted platform API, what of the rest makes sense on one's
- * own machines, and our own under `/v1/sluice`. Everything answers about the caller's account only, except to keys of
- * scope ADMIN under `/v1/sluice`.
+ * own machines, and our own under `/v1/sluice`. A key of scope API sees its own account only, one of scope ADMIN all
+ * that the server holds.
  */
 export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   const { app, tools } = createSurfaceApp(context, "platform");

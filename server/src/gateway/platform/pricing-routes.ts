@@ -1,10 +1,11 @@
 import type { CatalogEntry } from "../../catalog/catalog.ts";
-import type { AccountId } from "../../ids.ts";
+import type { Caller } from "../../keys/caller.ts";
 import type { RequestQueue } from "../../queue/request-queue.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { roundCost } from "./cost.ts";
 import { findEntries } from "./find-entries.ts";
+import { limitToCaller } from "./limit-to-caller.ts";
 import { readJson } from "./read-json.ts";
 import { invalid, readLimit, requireEndpointIds, takePage } from "./read-query.ts";
 
@@ -33,13 +34,13 @@ export function addPricingRoutes(app: SurfaceApp, tools: SurfaceTools, context: 
   });
 
   app.post("/models/pricing/estimate", tools.requireCaller(), async (c) => {
-    const { accountId } = c.get("caller");
+    const caller = c.get("caller");
     const estimate = readEstimate(await readJson(c.env.request));
     const entries = findEntries(catalog, [...estimate.quantities.keys()]);
     let total = 0;
     for (const entry of entries) {
       const quantity = estimate.quantities.get(entry.endpointId) ?? 0;
-      const units = estimate.type === "unit_price" ? 1 : await averageUnits(queue, accountId, entry);
+      const units = estimate.type === "unit_price" ? 1 : await averageUnits(queue, caller, entry);
       total += quantity * units * entry.manifest.price.amount;
     }
     return tools.respond.json(200, {
@@ -75,10 +76,10 @@ function readEstimate(body: Readonly<Record<string, unknown>>): {
   return { type, quantities: new Map(quantities) };
 }
 
-/** Units of the account's latest successful calls on average; one unit when there are none. */
-async function averageUnits(queue: RequestQueue, accountId: AccountId, entry: CatalogEntry): Promise<number> {
+/** Units of the caller's latest successful calls on average; one unit when there are none. */
+async function averageUnits(queue: RequestQueue, caller: Caller, entry: CatalogEntry): Promise<number> {
   const { requests } = await queue.listRequests({
-    accountId,
+    ...limitToCaller(caller),
     endpointIds: [entry.endpointId],
     outcome: "success",
     limit: HISTORY,

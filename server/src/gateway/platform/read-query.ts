@@ -18,6 +18,7 @@ export function readLimit(
 
 /** Values of a parameter that may be repeated and hold commas. */
 export function readList(query: URLSearchParams, name: string): readonly string[] {
+  if (query.getAll(name).some((text) => text.includes("\0"))) throw invalid(`"${name}" must be text.`);
   const parts = query.getAll(name).flatMap((text) => text.split(","));
   return [...new Set(parts.map((part) => part.trim()).filter((part) => part !== ""))];
 }
@@ -100,6 +101,21 @@ export function readTime(query: URLSearchParams, name: string): number | undefin
     );
   return at;
 }
+
+/** An id of a request or key, or undefined when the parameter is absent. */
+export function readId(query: URLSearchParams, name: string): string | undefined {
+  const text = query.get(name) ?? "";
+  if (text === "") return undefined;
+  if (!isId(text)) throw invalid(`"${name}" must be an id such as 764cabcf-b745-4b3e-ae38-1200304cf45b.`);
+  return text;
+}
+
+/** True for a UUID in lower case: what ids of requests and keys are. */
+export function isId(text: string): boolean {
+  return UUID.test(text);
+}
+
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** True or false as text; `fallback` when absent. */
 export function readFlag(query: URLSearchParams, name: string, fallback: boolean): boolean {

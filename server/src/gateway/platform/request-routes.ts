@@ -4,6 +4,7 @@ import type { Call } from "../call.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { findEntries } from "./find-entries.ts";
+import { limitToCaller, maySee } from "./limit-to-caller.ts";
 import { PlatformError } from "./platform-error.ts";
 import { readPayloads } from "./read-payloads.ts";
 import {
@@ -14,6 +15,7 @@ import {
   readEndpointIds,
   readExpand,
   readFlag,
+  readId,
   readLimit,
   readPeriod,
   requireEndpointIds,
@@ -26,7 +28,7 @@ const FINISHED = ["succeeded", "failed", "cancelled"] as const;
 const LOOK_UP_MS = 90 * DAY_MS;
 const REPLAY_MS = 600_000;
 
-/** History of the caller's account: `/v1/models/requests/…`. */
+/** History: `/v1/models/requests/…`. */
 export function addRequestRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, queue, files, clock } = context;
   const replays = createReplayCache({ clock, lifetimeMs: REPLAY_MS });
@@ -39,7 +41,7 @@ export function addRequestRoutes(app: SurfaceApp, tools: SurfaceTools, context: 
       endpointIds: entries.map((entry) => entry.endpointId),
       limit: readLimit(query, { fallback: 50, max: 100 }),
     });
-    const found = await queue.listRequests({ ...filter, accountId: c.get("caller").accountId });
+    const found = await queue.listRequests({ ...filter, ...limitToCaller(c.get("caller")) });
     const items = await formatRows(queue, found.requests, c.env, expand.has("payloads"));
     return tools.respond.json(200, { items, ...formatPage(found.nextCursor) });
   });
@@ -65,19 +67,19 @@ export function addRequestRoutes(app: SurfaceApp, tools: SurfaceTools, context: 
     // Every request comes through the API here.
     const found = excludesApi
       ? { requests: [], nextCursor: null }
-      : await queue.listRequests({ ...filter, accountId: c.get("caller").accountId });
+      : await queue.listRequests({ ...filter, ...limitToCaller(c.get("caller")) });
     const rows = await formatRows(queue, found.requests, c.env, false);
     const results = rows.map((row) => ({ ...row, similarity: null }));
     return tools.respond.json(200, { results, ...formatPage(found.nextCursor) });
   });
 
   app.delete("/models/requests/:requestId/payloads", tools.requireCaller({ scope: "ADMIN" }), async (c) => {
-    const { accountId } = c.get("caller");
+    const caller = c.get("caller");
     const key = c.env.request.headers.get("idempotency-key");
     const id = parseRequestId(c.req.param("requestId"));
-    const body = await replays.answer(key === null ? null : `${accountId} ${id} ${key}`, async () => {
+    const body = await replays.answer(key === null ? null : `${caller.accountId} ${id} ${key}`, async () => {
       const request = id === undefined ? undefined : await queue.find(id);
-      if (request === undefined || request.accountId !== accountId)
+      if (request === undefined || !maySee(caller, request.accountId))
         throw new PlatformError("not_found", "There is no such request.");
       if (request.endedAt === null)
         throw invalid("The request is not finished; cancel it or wait, then remove its payloads.");
@@ -127,9 +129,7 @@ function readHistoryFilter(
   now: number,
   base: { readonly endpointIds: readonly string[]; readonly limit: number },
 ): RequestFilter {
-  const text = query.get("request_id");
-  const requestId = text === null ? undefined : parseRequestId(text);
-  if (text !== null && requestId === undefined) throw invalid(`"request_id" must be a request id (a UUID).`);
+  const requestId = parseRequestId(readId(query, "request_id") ?? "");
   const period = readPeriod(query, { now, defaultMs: requestId === undefined ? DAY_MS : LOOK_UP_MS });
   const outcome = readChoice(query, "status", OUTCOMES);
   const sortBy = readChoice(query, "sort_by", ["ended_at", "duration"]) ?? "ended_at";

@@ -3,6 +3,7 @@ import type { Caller } from "../../keys/caller.ts";
 import type { RequestFilter, RequestRecord, RequestState } from "../../queue/request-queue.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
+import { limitToCaller, maySee } from "./limit-to-caller.ts";
 import { PlatformError } from "./platform-error.ts";
 import { readPayloads } from "./read-payloads.ts";
 import {
@@ -11,6 +12,7 @@ import {
   readChoice,
   readEndpointIds,
   readExpand,
+  readId,
   readLimit,
   readList,
   readTime,
@@ -43,7 +45,7 @@ export function addSluiceRequestRoutes(app: SurfaceApp, tools: SurfaceTools, con
     const expand = readExpand(c.env.url.searchParams, ["payloads"]);
     const id = parseRequestId(c.req.param("requestId"));
     const request = id === undefined ? undefined : await queue.find(id);
-    if (request === undefined || (caller.scope !== "ADMIN" && request.accountId !== caller.accountId))
+    if (request === undefined || !maySee(caller, request.accountId))
       throw new PlatformError("not_found", "There is no such request.");
     const events = await queue.listEvents(request.id);
     const logs = await queue.listLogs(request.id);
@@ -65,19 +67,17 @@ function readFilter(query: URLSearchParams, caller: Caller): RequestFilter {
     if (state === undefined) throw invalid(`"state" takes ${STATES.join(", ")}; "${text}" is none of them.`);
     return state;
   });
-  const text = query.get("request_id");
-  const requestId = text === null ? undefined : parseRequestId(text);
-  if (text !== null && requestId === undefined) throw invalid(`"request_id" must be a request id (a UUID).`);
+  const requestId = parseRequestId(readId(query, "request_id") ?? "");
   const endpointIds = readEndpointIds(query);
   const [startAt, endAt] = [readTime(query, "start"), readTime(query, "end")];
   const outcome = readChoice(query, "status", ["success", "user_error", "error"]);
   const sortBy = readChoice(query, "sort_by", ["created_at", "ended_at", "duration"]);
   const cursor = query.get("cursor") ?? "";
-  const keyId = query.get("key_id") ?? "";
+  const keyId = readId(query, "key_id") as RequestFilter["keyId"];
   return {
     limit: readLimit(query, { fallback: 50, max: 500 }),
-    ...(caller.scope === "ADMIN" ? {} : { accountId: caller.accountId }),
-    ...(keyId === "" ? {} : { keyId: keyId as NonNullable<RequestFilter["keyId"]> }),
+    ...limitToCaller(caller),
+    ...(keyId === undefined ? {} : { keyId }),
     ...(endpointIds.length === 0 ? {} : { endpointIds }),
     ...(states.length === 0 ? {} : { states }),
     ...(requestId === undefined ? {} : { requestId }),

@@ -4,6 +4,7 @@ import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { type Cost, calculateCost, roundCost } from "./cost.ts";
 import { findEntries } from "./find-entries.ts";
+import { limitToCaller } from "./limit-to-caller.ts";
 import { listFinished } from "./list-finished.ts";
 import {
   DAY_MS,
@@ -16,7 +17,7 @@ import {
 } from "./read-query.ts";
 import { readTimeBuckets } from "./time-buckets.ts";
 
-/** `GET /v1/models/usage` and `GET /v1/models/billing-events`: what the caller's account used. */
+/** `GET /v1/models/usage` and `GET /v1/models/billing-events`: what was used. */
 export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, queue, clock, keys } = context;
   const requireAdmin = tools.requireCaller({ scope: "ADMIN" });
@@ -36,7 +37,7 @@ export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: Ga
       ? []
       : listFinished(queue, {
           ...buckets.period,
-          accountId: c.get("caller").accountId,
+          ...limitToCaller(c.get("caller")),
           ...(ids.length === 0 ? {} : { endpointIds: ids }),
         });
     for await (const request of requests) {
@@ -67,7 +68,7 @@ export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: Ga
     const cursor = query.get("cursor") ?? "";
     const found = await queue.listRequests({
       ...readPeriod(query, { now: clock.now(), defaultMs: DAY_MS, maxMs: 90 * DAY_MS }),
-      accountId: c.get("caller").accountId,
+      ...limitToCaller(c.get("caller")),
       states: ["succeeded"],
       limit: readLimit(query, { fallback: 100, max: 10_000 }),
       ...(ids.length === 0 ? {} : { endpointIds: ids }),
