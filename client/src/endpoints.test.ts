@@ -2,12 +2,18 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import * as bare from "@sluice/client";
-import { type EndpointTypes, fal, type InputType, type OutputType } from "@sluice/client";
+import { fal, type InputType, type OutputType } from "@sluice/client";
 import { setUpQueue } from "./testing/set-up-queue.ts";
 
+/** As `sluice types` writes it. */
+interface Endpoints {
+  "acme/poster": { input: { title: string; size?: "a3" | "a4" }; output: { pages: number } };
+}
+
 declare module "@sluice/client" {
+  interface EndpointTypes extends Endpoints {}
   interface EndpointTypes {
-    "acme/poster": { input: { title: string; size?: "a3" | "a4" }; output: { pages: number } };
+    "acme/flyer": { input: { title: string }; output: { pages: 1 } };
   }
 }
 
@@ -16,8 +22,10 @@ const isTrue = <T extends true>(..._proof: T[]): void => undefined;
 
 test("the shipped endpoints and the ones that a program adds have types, all others are free", async (t) => {
   isTrue<Equal<InputType<"acme/poster">, { title: string; size?: "a3" | "a4" }>>();
-  isTrue<Equal<OutputType<"acme/poster">, EndpointTypes["acme/poster"]["output"]>>();
+  isTrue<Equal<OutputType<"acme/poster">, bare.EndpointTypes["acme/poster"]["output"]>>();
+  isTrue<Equal<OutputType<"acme/flyer">["pages"], 1>>();
   isTrue<Equal<OutputType<"fal-ai/flux-pro">["seed"], number>>();
+  isTrue<Equal<InputType<"fal-ai/esrgan">["image_url"], string | bare.Uploadable>>();
   isTrue<Equal<keyof InputType<"acme/other">, string>>();
 
   const { app, server } = await setUpQueue(t);

@@ -308,6 +308,9 @@ function getType(upload: Upload, source: UploadSource): string {
 
 /** A name whose ending tells the type: models look at it. */
 function createName(type: string): string {
-  const subtype = type.split("/")[1]?.split(/[-;+]/)[0];
-  return `${Date.now()}.${type === "application/octet-stream" ? "bin" : subtype || "bin"}`;
+  const subtype = type.split("/")[1]?.split(/[-;+]/)[0] || "bin";
+  return `${Date.now()}.${ENDINGS[subtype] ?? subtype}`;
 }
+
+/** Where the ending is not the name of the type. */
+const ENDINGS: Readonly<Record<string, string>> = { octet: "bin", plain: "txt", quicktime: "mov", x: "bin" };
