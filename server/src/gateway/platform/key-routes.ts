@@ -2,7 +2,7 @@ import type { Scope } from "../../keys/key-store.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { readJson } from "./read-json.ts";
-import { formatPage, invalid, readExpand, readId, readLimit } from "./read-query.ts";
+import { formatPage, invalid, isId, readExpand, readId, readLimit } from "./read-query.ts";
 
 const SCOPES: readonly Scope[] = ["API", "ADMIN"];
 
