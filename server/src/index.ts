@@ -1,1 +1,12 @@
-export {};
+export { backupStore } from "./backup-store.ts";
+export { generateTypes } from "./catalog/generate-types.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export { getControlPath, sendControlCommand } from "./control/control-client.ts";
+export { type ControlCommand, listAllKeys } from "./control/control-server.ts";
+export { DatabaseError } from "./database/database.ts";
+export { ListenError } from "./gateway/listen.ts";
+export type { CreatedKey, Key, KeyLimits, Scope } from "./keys/key-store.ts";
+export { type Logger, silentLogger } from "./logger.ts";
+export { openServer, type RunningServer, type ServerOptions } from "./server.ts";
+export { parseSettings, SETTINGS, type SettingRow, type Settings, SettingsError } from "./settings.ts";
+export { openStore, type Store } from "./store.ts";

@@ -135,12 +135,14 @@ test("use of a key is written at most once a minute", async () => {
   });
 });
 
-test("keys share the server's own account unless another is named", async () => {
+test("an API key has an account of its own unless one is named; ADMIN keys share the server's", async () => {
   await withDatabase(async (database) => {
     await using keys = createKeyStore({ database, clock: systemClock });
-    const first = (await keys.create({ alias: "a", scope: "API" })).key;
-    const second = (await keys.create({ alias: "b", scope: "API" })).key;
+    const api = (await keys.create({ alias: "api", scope: "API" })).key;
+    const first = (await keys.create({ alias: "a", scope: "ADMIN" })).key;
+    const second = (await keys.create({ alias: "b", scope: "ADMIN" })).key;
     assert.equal(first.accountId, second.accountId);
+    assert.notEqual(api.accountId, first.accountId);
     assert.deepEqual(await keys.findAccount(first.accountId), { id: first.accountId, nickname: "local" });
     const accountId = createAccountId();
     const third = (await keys.create({ alias: "c", scope: "API", accountId })).key;
@@ -156,7 +158,9 @@ test("keys are listed newest first, in pages, without revoked ones, and by accou
   await withDatabase(async (database) => {
     await using keys = createKeyStore({ database, clock: systemClock });
     const made = [];
-    for (let i = 0; i < 5; i++) made.push((await keys.create({ alias: `k${i}`, scope: "API" })).key);
+    const own = createAccountId();
+    for (let i = 0; i < 5; i++)
+      made.push((await keys.create({ alias: `k${i}`, scope: "API", accountId: own })).key);
     await keys.create({ alias: "other", scope: "API", accountId: createAccountId() });
     await keys.revoke(made[2]!.id);
     const seen: string[] = [];

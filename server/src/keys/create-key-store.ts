@@ -66,7 +66,11 @@ class DatabaseKeyStore implements KeyStore, AsyncDisposable {
     const secret = randomBytes(16).toString("hex");
     const limits = fields.limits ?? {};
     const accountId = await this.#database.transaction(async (tx) => {
-      const owner = await ensureAccount(tx, fields.accountId, now);
+      const owner = await ensureAccount(
+        tx,
+        fields.accountId ?? (fields.scope === "API" ? createAccountId() : undefined),
+        now,
+      );
       await tx.run(
         `INSERT INTO keys (id, account_id, alias, scope, secret_hash, limits, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)`,

@@ -26,6 +26,16 @@ export interface Metrics {
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
+/** Counts nothing; for tests. */
+export const silentMetrics: Metrics = {
+  observeAttempt() {},
+  observeRequest() {},
+  observeLoad() {},
+  countFile() {},
+  setWorkers() {},
+  render: () => Promise.resolve({ contentType: "text/plain", body: "" }),
+};
+
 /** Seconds; from a no-op model to an hour on a CPU. */
 const BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600];
 
@@ -33,6 +43,8 @@ export function createMetrics(parts: {
   readonly queue: Pick<RequestQueue, "getStats">;
   readonly blobs: Pick<BlobStore, "getFreeBytes">;
   readonly clock: { now(): number };
+  /** Endpoints that show with zeros while nothing waits. */
+  readonly endpointIds: readonly string[];
   readonly version: string;
 }): Metrics {
   const registry = new Registry();
@@ -156,6 +168,8 @@ export function createMetrics(parts: {
     async render() {
       const now = parts.clock.now();
       for (const gauge of [depth, running, oldest, paused]) gauge.reset();
+      for (const endpoint of parts.endpointIds)
+        for (const gauge of [depth, running, oldest, paused]) gauge.set({ endpoint }, 0);
       for (const stats of await parts.queue.getStats()) {
         const endpoint = stats.endpointId;
         depth.set({ endpoint }, stats.queued);

@@ -8,6 +8,7 @@ import { getExpiry, readLifecycle } from "../files/lifecycle.ts";
 import type { AccountId, RequestId } from "../ids.ts";
 import type { Live } from "../live/live.ts";
 import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { AttemptFailure, RequestResult } from "../queue/request-queue.ts";
 import { createListResult } from "./failure-results.ts";
 import type { RequestEvents } from "./request-events.ts";
@@ -34,6 +35,7 @@ export interface ExecutionParts {
   readonly files: FileStore;
   readonly readInputFile: ReadInputFile;
   readonly live: Live;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Null: files are kept for ever unless the request says otherwise. */
@@ -93,6 +95,7 @@ export async function executeRequest(
     events.log("ERROR", `The model could not be loaded: ${error.message}`);
     return fail("setup_failed", "The model could not be loaded.");
   }
+  if (!taken.isWarm) parts.metrics.observeLoad({ modelFile: file.path, loadMs: taken.loadMs });
   events.mark("loaded", { warm: taken.isWarm, load_ms: taken.isWarm ? 0 : Math.round(taken.loadMs) });
 
   const deadline = new AbortController();
@@ -204,10 +207,11 @@ async function keep(
     logger.error({ requestId, endpointId, problems }, "The model's output does not fit its output schema.");
     return { kind: "result", result: createUnexplainedResult() };
   }
+  for (const bytes of stored.sizes) parts.metrics.countFile({ kind: "output", bytes });
   const inferenceSeconds = Math.round(done.inferenceMs * 10) / 10_000;
   events.mark("stored", {
     files: stored.paths.length,
-    bytes: stored.bytes,
+    bytes: stored.sizes.reduce((sum, size) => sum + size, 0),
     inference_ms: Math.round(done.inferenceMs),
     ...(events.stepMs.length === 0 ? {} : { step_ms: events.stepMs }),
   });

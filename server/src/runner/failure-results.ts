@@ -6,9 +6,17 @@ import {
   MODEL_ERRORS,
   type RequestErrorType,
 } from "@sluice/protocol";
-import type { RequestResult } from "../queue/request-queue.ts";
+import type { AttemptFailure, RequestResult } from "../queue/request-queue.ts";
 
 type Headers = Readonly<Record<string, string>>;
+
+/** What the caller is told when the last attempt failed in this way. */
+export const FAILURE_ERRORS: Readonly<Record<AttemptFailure["kind"], RequestErrorType>> = {
+  connection_error: "runner_disconnected",
+  server_error: "runner_server_error",
+  timeout: "request_timeout",
+  setup_failed: "runner_scheduling_failure",
+};
 
 /** The model's own error or a refused input: `{"detail":[…]}` (fal model API, "Errors: model error types"). */
 export function createListResult(detail: readonly ErrorDetail[], status?: number): RequestResult {

@@ -11,6 +11,7 @@ const LEASE_FAILED_MS = 1_000;
 /** A direct request waits for a model file that backs off only this long: its caller waits for an answer. */
 const PATIENCE_MS = 2_000;
 const MAX_HINTS = 32;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export type LaneParts = LeaseParts & DirectParts & { readonly runnerId: string };
 
@@ -92,7 +93,9 @@ export class Lane {
         continue;
       }
       const lease = await this.#lease();
-      if (lease !== undefined) {
+      if (lease !== undefined && this.#draining.signal.aborted) {
+        await this.#giveBack(lease);
+      } else if (lease !== undefined) {
         await runLease(lease, this.#getFile(), this.#parts, this.#stopping.signal);
       } else if (this.#line.size === 0) {
         await this.#sleep(seen, POLL_MS);
@@ -114,6 +117,13 @@ export class Lane {
       await clock.sleep(LEASE_FAILED_MS, this.#draining.signal).catch(() => {});
       return undefined;
     }
+  }
+
+  async #giveBack(lease: Lease): Promise<void> {
+    const { queue, logger } = this.#parts;
+    await queue.release(lease).catch((error: unknown) => {
+      logger.warn({ requestId: lease.requestId, error }, "A lease was not given back and runs out.");
+    });
   }
 
   #takeTicket(): DirectTicket | undefined {
@@ -139,7 +149,7 @@ export class Lane {
   async #watchDeadline(ticket: DirectTicket, at: number): Promise<void> {
     const { clock } = this.#parts;
     const signal = AbortSignal.any([ticket.signal, this.#draining.signal]);
-    await clock.sleep(Math.max(0, at - clock.now()), signal).catch(() => {});
+    await clock.sleep(Math.min(Math.max(0, at - clock.now()), MAX_TIMER_MS), signal).catch(() => {});
     if (signal.aborted || !this.#line.delete(ticket)) return;
     const headers = { "x-fal-request-timeout-type": "user" };
     refuseDirect(ticket, createFlatResult("startup_timeout", { headers }), this.#parts);

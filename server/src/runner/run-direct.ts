@@ -2,7 +2,8 @@ import type { CancelReason } from "@sluice/runtime/worker/messages";
 import type { RequestId } from "../ids.ts";
 import type { NewRequest, RequestQueue, RequestResult } from "../queue/request-queue.ts";
 import { type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
-import { createFlatResult } from "./failure-results.ts";
+import { createFlatResult, FAILURE_ERRORS } from "./failure-results.ts";
+import { reportAttempt } from "./report-attempt.ts";
 import { createRequestEvents } from "./request-events.ts";
 import type { PoolFile } from "./worker-pool.ts";
 
@@ -88,20 +89,31 @@ function answer(
   const { request } = ticket;
   const { queue, clock, live, logger } = parts;
   ticket.answer(result);
+  const { id: requestId, endpointId, surface, createdAt } = request;
+  const { state, statusCode } = result;
+  const hasRun = outcome !== undefined;
+  reportAttempt(
+    {
+      requestId,
+      endpointId,
+      surface,
+      attempt: hasRun ? 1 : 0,
+      outcome: state,
+      statusCode,
+      createdAt,
+      firstStartedAt: hasRun ? startedAt : null,
+      startedAt,
+    },
+    parts,
+  );
   const body =
     outcome?.kind === "result" && outcome.historyBody !== undefined ? outcome.historyBody : result.body;
-  const record = queue
-    .record(request, { ...result, body }, { startedAt, endedAt: clock.now() })
-    .catch((error: unknown) =>
-      logger.error({ requestId: request.id, error }, "A direct run was not recorded."),
-    );
+  const record = queue.record(request, { ...result, body }, { startedAt, endedAt: clock.now() }).then(
+    () => {},
+    (error: unknown) => logger.error({ requestId, error }, "A direct run was not recorded."),
+  );
   parts.keepTrack(record);
-  live.publish({
-    type: "changed",
-    requestId: request.id,
-    endpointId: request.endpointId,
-    state: result.state,
-  });
+  live.publish({ type: "changed", requestId, endpointId, state });
 }
 
 function toResult(outcome: Outcome, isCallerGone: boolean): RequestResult {
@@ -117,18 +129,7 @@ function toResult(outcome: Outcome, isCallerGone: boolean): RequestResult {
       return createFlatResult(isCallerGone ? "client_disconnected" : "client_cancelled");
     case "failure": {
       const { kind, message } = outcome.failure;
-      switch (kind) {
-        case "timeout":
-          return createFlatResult("request_timeout", { detail: message });
-        case "setup_failed":
-          return createFlatResult("runner_scheduling_failure", { detail: message });
-        case "server_error":
-          return createFlatResult("runner_server_error", { detail: message });
-        case "connection_error":
-          return createFlatResult("runner_disconnected", { detail: message });
-        default:
-          return kind satisfies never;
-      }
+      return createFlatResult(FAILURE_ERRORS[kind], { detail: message });
     }
     default:
       return outcome satisfies never;

@@ -1,8 +1,10 @@
+import { getErrorStatus } from "@sluice/protocol";
 import type { CancelReason } from "@sluice/runtime/worker/messages";
 import type { RequestId } from "../ids.ts";
 import type { Lease, RequestQueue, RequestResult } from "../queue/request-queue.ts";
 import { type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
-import { createFlatResult } from "./failure-results.ts";
+import { createFlatResult, FAILURE_ERRORS } from "./failure-results.ts";
+import { reportAttempt } from "./report-attempt.ts";
 import { createRequestEvents, type RequestEvents } from "./request-events.ts";
 import { removeFiles } from "./store-output.ts";
 import type { PoolFile } from "./worker-pool.ts";
@@ -30,6 +32,7 @@ export async function runLease(
   const { queue, live, clock, logger, running } = parts;
   const { requestId, request, attempt } = lease;
   const { endpointId } = request;
+  const startedAt = clock.now();
   const controller = new AbortController();
   const stop = (reason: CancelReason): void => controller.abort(reason);
   const shutDown = (): void => stop("shutting_down");
@@ -52,6 +55,7 @@ export async function runLease(
     changed("running");
     const outcome = await attemptRequest(lease, file, parts, { events, signal: controller.signal });
     const state = await settle(outcome, lease, parts, events, controller.signal);
+    report(lease, outcome, state, startedAt, parts);
     if (state !== undefined) changed(state);
     if (state === "queued") live.wake(endpointId);
   } catch (error) {
@@ -62,6 +66,35 @@ export async function runLease(
     stopping.removeEventListener("abort", shutDown);
     running.delete(requestId);
     await heartbeat;
+  }
+}
+
+/** @param state what the request is in after the attempt; undefined when the lease was lost */
+function report(
+  { requestId, request, attempt }: Lease,
+  outcome: Outcome,
+  state: string | undefined,
+  startedAt: number,
+  parts: LeaseParts,
+): void {
+  const { endpointId, surface, createdAt, startedAt: firstStartedAt } = request;
+  const isOver = state !== undefined && state !== "queued";
+  const name = outcome.kind === "failure" ? outcome.failure.kind : (state ?? "lost");
+  const statusCode = isOver ? getStatusCode(outcome) : null;
+  const ids = { requestId, endpointId, surface, attempt };
+  reportAttempt({ ...ids, outcome: name, statusCode, createdAt, firstStartedAt, startedAt }, parts);
+}
+
+function getStatusCode(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case "result":
+      return outcome.result.statusCode;
+    case "failure":
+      return getErrorStatus(FAILURE_ERRORS[outcome.failure.kind]);
+    case "stopped":
+      return getErrorStatus("client_cancelled");
+    default:
+      return outcome satisfies never;
   }
 }
 

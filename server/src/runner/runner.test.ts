@@ -375,6 +375,16 @@ describe("a runner", { timeout: 120_000 }, () => {
     assert.equal(record?.attempts, 0);
   });
 
+  it("runs as many requests at a time as the model file may have workers", async () => {
+    await using harness = await start("two-workers.mjs");
+    const ids = await Promise.all([1, 2, 3].map(() => harness.submit("test/two-workers", { wait_ms: 500 })));
+    for (const id of ids) await harness.waitFor(id);
+    const answers = await Promise.all(
+      ids.map(async (id) => (await harness.readResult(id)).body as { pid: number }),
+    );
+    assert.equal(new Set(answers.map(({ pid }) => pid)).size, 2);
+  });
+
   it("serves the same seed to every attempt, and another to another request", async () => {
     await using harness = await start("shared-setup.mjs");
     const first = await runDirect(harness, "test/first");

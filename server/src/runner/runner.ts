@@ -8,6 +8,7 @@ import type { RequestId } from "../ids.ts";
 import type { DirectRun } from "../live/direct-run.ts";
 import type { Live } from "../live/live.ts";
 import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue, RequestResult } from "../queue/request-queue.ts";
 import type { Settings } from "../settings.ts";
 import type { ReadInputFile } from "./execute-request.ts";
@@ -30,6 +31,7 @@ export interface RunnerOptions {
   readonly catalog: Catalog;
   readonly files: FileStore;
   readonly readInputFile: ReadInputFile;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: Pick<Settings, "leaseMs" | "threads" | "fileRetentionMs" | "drainMs" | "modelSettings">;
@@ -45,7 +47,7 @@ export interface RunnerOptions {
 
 /** Starts to execute the requests of every endpoint in the catalog. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const { queue, live, catalog, files, readInputFile, clock, logger, settings, runnerId } = options;
+  const { queue, live, catalog, files, readInputFile, metrics, clock, logger, settings, runnerId } = options;
   await mkdir(options.cacheDir, { recursive: true });
   const running = new Map<RequestId, (reason: CancelReason) => void>();
   const writes = new Set<Promise<void>>();
@@ -61,6 +63,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     graceMs: options.graceMs ?? 2_000,
     readAvailableBytes: () => process.availableMemory(),
     minAvailableBytes: MIN_AVAILABLE_BYTES,
+    onChange: (counts) => metrics.setWorkers(counts),
   });
   const parts: LaneParts = {
     queue,
@@ -68,6 +71,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     catalog,
     files,
     readInputFile,
+    metrics,
     clock,
     logger,
     pool,

@@ -11,7 +11,7 @@ export interface StoredOutput {
   /** Paths of the files that were made. */
   readonly paths: readonly string[];
   /** Bytes of these files. */
-  readonly bytes: number;
+  readonly sizes: readonly number[];
   /** True when artifacts are inside the body as data URIs instead. */
   readonly hasInline: boolean;
   /** The output with example URLs, to be checked by its schema. */
@@ -46,7 +46,7 @@ export async function storeOutput(
     );
   return {
     paths: places.flatMap((place) => place.path ?? []),
-    bytes: places.reduce((sum, place) => sum + (place.path === null ? 0 : place.file.file_size), 0),
+    sizes: places.flatMap((place) => (place.path === null ? [] : place.file.file_size)),
     hasInline: places.some((place) => place.path === null),
     sample: format((place) =>
       place.path === null ? `data:${place.file.content_type},` : `https://files.test/${place.path}`,

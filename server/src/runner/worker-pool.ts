@@ -42,6 +42,7 @@ export class WorkerPool implements AsyncDisposable {
     const isWarm = found?.state === "idle";
     const entry = found ?? this.#start(file);
     entry.isTaken = true;
+    this.#changed();
     entry.idle?.abort();
     entry.log = options.log;
     try {
@@ -116,6 +117,7 @@ export class WorkerPool implements AsyncDisposable {
       idle: undefined,
     };
     this.#entries.add(entry);
+    this.#changed();
     void process.exited.then((exit) => this.#forget(entry, exit));
     void this.#load(entry).then(() => resolve(process), reject);
     return entry;
@@ -154,6 +156,7 @@ export class WorkerPool implements AsyncDisposable {
   #release(entry: Entry): void {
     entry.runs++;
     entry.isTaken = false;
+    this.#changed();
     if (entry.state === "gone" || !entry.process.isAlive) return;
     this.#failures.delete(entry.file.path);
     this.#rest(entry);
@@ -194,6 +197,7 @@ export class WorkerPool implements AsyncDisposable {
 
   #forget(entry: Entry, exit: WorkerExit): void {
     this.#entries.delete(entry);
+    this.#changed();
     entry.idle?.abort();
     const wasInUse = entry.state === "busy" || entry.state === "idle";
     entry.state = "gone";
@@ -208,6 +212,12 @@ export class WorkerPool implements AsyncDisposable {
     const doublings = count - 2 + least;
     const waitMs = doublings < 0 ? 0 : Math.min(BACK_OFF_MS * 2 ** doublings, MAX_BACK_OFF_MS);
     this.#failures.set(path, { count, message, retryAt: this.#options.clock.monotonic() + waitMs });
+  }
+
+  #changed(): void {
+    const entries = [...this.#entries];
+    const busy = entries.filter((entry) => entry.isTaken).length;
+    this.#options.onChange?.({ running: entries.length, busy });
   }
 
   /** Looks at the memory while the pool lives, and gives back what idle workers hold when little is left. */
@@ -243,6 +253,8 @@ export interface WorkerPoolOptions {
   readonly readAvailableBytes: () => number;
   /** Idle workers are released while less than this is available. */
   readonly minAvailableBytes: number;
+  /** Told how many workers there are, and how many are in use. */
+  readonly onChange?: (counts: { readonly running: number; readonly busy: number }) => void;
 }
 
 /** A model file and what its models allow, taken together. */

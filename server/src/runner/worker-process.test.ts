@@ -50,6 +50,21 @@ describe("a worker process", { timeout: 120_000 }, () => {
     });
   });
 
+  it("loads TypeScript from anywhere, with this installation's runtime", async () => {
+    const file = join(folder, "elsewhere.ts");
+    await writeFile(
+      file,
+      `import { createArtifact, defineModel, type RunContext } from "@sluice/runtime/model";
+      export default defineModel({ id: "test/elsewhere", title: "t", model: { name: "m", version: "1" },
+        input: { type: "object" }, output: { type: "object" }, run: (_: object, { seed }: RunContext<undefined>) =>
+        ({ seed, file: createArtifact({ bytes: Buffer.from("x"), contentType: "text/plain" }) }) });`,
+    );
+    await using worker = await start(file);
+    const outcome = await run(worker, "test/elsewhere");
+    assert(outcome.kind === "done");
+    assert.deepEqual(outcome.output, { seed: 77, file: { $artifact: 0 } });
+  });
+
   it("does not show the server's settings to model code", async () => {
     const file = join(folder, "environment.mjs");
     await writeFile(
@@ -240,6 +255,16 @@ describe("a worker process", { timeout: 120_000 }, () => {
     }
   });
 
+  it("takes with it what its model started", async () => {
+    await using worker = await start(fixture("misbehaving.mjs"), { graceMs: 200 });
+    const listener = createListener();
+    await run(worker, "test/child", { listener, cancelAfterMs: 200 });
+    await worker.exited;
+    const pid = Number(listener.lines[0]?.split(" ")[1]);
+    assert(pid > 0);
+    await waitUntilGone(pid);
+  });
+
   it("is ended by force when its teardown hangs", async () => {
     const worker = await start(fixture("misbehaving.mjs"));
     const running = run(worker, "test/loop");
@@ -264,11 +289,7 @@ describe("a worker process", { timeout: 120_000 }, () => {
     const pid = Number(text.toString());
     assert(isRunning(pid), "the worker runs");
     child.kill("SIGKILL");
-    const deadline = performance.now() + 10_000;
-    while (isRunning(pid)) {
-      assert(performance.now() < deadline, "the worker outlived its parent");
-      await systemClock.sleep(100);
-    }
+    await waitUntilGone(pid);
   });
 });
 
@@ -357,6 +378,14 @@ function createListener(): RunListener & {
         ? { ok: true, bytes: Buffer.from("bytes"), contentType: "text/plain", source: value }
         : { ok: false, status: 422, detail: [{ loc, msg: "no", type: "file_download_error" }] },
   };
+}
+
+async function waitUntilGone(pid: number): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (isRunning(pid)) {
+    assert(performance.now() < deadline, `process ${pid} is still there`);
+    await systemClock.sleep(100);
+  }
 }
 
 function isRunning(pid: number | undefined): boolean {

@@ -44,6 +44,8 @@ export class WorkerProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       execArgv: ["--disable-warning=ExperimentalWarning", "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"],
       env: { ...options.environment },
+      // A process group of its own, so that what the model started ends with it, and Ctrl-C is left to the server.
+      detached: true,
     });
     this.#child.on("message", (message) => this.#receive(message as FromWorker));
     this.#child.on("error", (error) => this.#end({ kind: "crashed", message: error.message, stderr: "" }));
@@ -145,7 +147,7 @@ export class WorkerProcess implements AsyncDisposable {
       this.#ending = { kind: "stopped" };
       this.#send({ type: "stop" });
     }
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_GRACE_MS);
+    const timer = setTimeout(() => this.#killGroup(), STOP_GRACE_MS);
     await this.exited;
     clearTimeout(timer);
   }
@@ -274,11 +276,23 @@ export class WorkerProcess implements AsyncDisposable {
   #kill(exit: WorkerExit): void {
     if (this.#exited !== undefined) return;
     this.#ending ??= exit;
-    this.#child.kill("SIGKILL");
+    this.#killGroup();
+  }
+
+  /** Ends the process and everything that it started. */
+  #killGroup(): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, "SIGKILL");
+    } catch {
+      // No group (Windows), or nobody is left in it.
+      this.#child.kill("SIGKILL");
+    }
   }
 
   async #onExit(code: number | null, signal: NodeJS.Signals | null): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
+    this.#killGroup();
     // What it still said arrives through the pipes and the channel.
     const isClosed = new Promise((resolve) => this.#child.once("close", resolve));
     const isDisconnected = this.#child.connected

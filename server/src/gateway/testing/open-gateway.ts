@@ -123,7 +123,7 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     live,
     catalog: createCatalog([{ path: "test.ts", manifest: { models }, updatedAt: 1_700_000_000_000 }]),
     directRun: { run: (request, runOptions) => gateway.directRun(request, runOptions) },
-    metrics: createMetrics({ queue, blobs, clock, version: "0.0.0-test" }),
+    metrics: createMetrics({ queue, blobs, clock, endpointIds: [], version: "0.0.0-test" }),
     clock,
     logger,
     isDraining: () => gateway.isDraining,

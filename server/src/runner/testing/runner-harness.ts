@@ -15,6 +15,7 @@ import { type AccountId, createRequestId, type RequestId } from "../../ids.ts";
 import { createLive } from "../../live/create-live.ts";
 import type { Live, Update } from "../../live/live.ts";
 import { type Logger, silentLogger } from "../../logger.ts";
+import { silentMetrics } from "../../metrics/metrics.ts";
 import { createRequestQueue } from "../../queue/create-request-queue.ts";
 import type { NewRequest, RequestQueue, RequestRecord } from "../../queue/request-queue.ts";
 import { describeModelFile } from "../describe-model-file.ts";
@@ -98,6 +99,7 @@ export async function startRunnerHarness(
     (fields, message = "") =>
       complaints.push({ level, fields, message });
   const runner = await startRunner({
+    metrics: silentMetrics,
     queue: options.wrapQueue?.(queue) ?? queue,
     live,
     catalog,

@@ -1,0 +1,332 @@
+/** The command line as its user meets it: real processes, a real server, a real data folder. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+const CARD = fileURLToPath(new URL("./fixtures/card.ts", import.meta.url));
+const LIMIT_MS = 60_000;
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(args: readonly string[], environment: Record<string, string> = {}): ChildProcess {
+  const { FAL_KEY: _, FAL_KEY_ID: __, FAL_KEY_SECRET: ___, SLUICE_URL: ____, ...inherited } = process.env;
+  return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...inherited, ...environment },
+    timeout: LIMIT_MS,
+    killSignal: "SIGKILL",
+  });
+}
+
+async function sluice(args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
+  const child = start(args, environment);
+  const [out, err, [code]] = await Promise.all([
+    read(child.stdout!),
+    read(child.stderr!),
+    once(child, "exit") as Promise<[number | null]>,
+  ]);
+  return { code, out, err };
+}
+
+async function read(stream: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+interface Served {
+  readonly url: string;
+  readonly greeting: readonly string[];
+  stop(): Promise<number | null>;
+}
+
+async function serve(dataDir: string, extra: readonly string[] = []): Promise<Served> {
+  const child = start([
+    "serve",
+    "--port",
+    "0",
+    "--data",
+    dataDir,
+    "--no-shipped",
+    CARD,
+    "--log-level",
+    "error",
+    ...extra,
+  ]);
+  let errors = "";
+  child.stderr!.on("data", (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const greeting: string[] = [];
+  for await (const line of createInterface({ input: child.stdout! })) {
+    greeting.push(line);
+    if (line.trimStart().startsWith("try")) break;
+  }
+  const url = greeting
+    .map((line) => /^listening on (\S+)$/.exec(line)?.[1])
+    .find((found) => found !== undefined);
+  if (url === undefined) throw new Error(`The server did not start: ${errors}`);
+  child.stdout!.resume();
+  return {
+    url,
+    greeting,
+    async stop() {
+      child.kill("SIGTERM");
+      const [code] = (await once(child, "exit")) as [number | null];
+      return code;
+    },
+  };
+}
+
+let folder: string;
+let data: string;
+let server: Served;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-cli-"));
+  data = join(folder, "data");
+  server = await serve(data);
+});
+after(async () => {
+  await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const withServer = (): Record<string, string> => ({ SLUICE_URL: server.url });
+
+test("the first start prints one plain line with the address, and a key that only its owner may read", async () => {
+  assert.equal(
+    server.greeting.filter((line) => /^listening on http:\/\/127\.0\.0\.1:\d+$/.test(line)).length,
+    1,
+  );
+  const key = (await readFile(join(data, "first-key"), "utf8")).trim();
+  assert.ok(server.greeting.some((line) => line.includes(key)));
+  assert.equal((await stat(join(data, "first-key"))).mode & 0o777, 0o600);
+  assert.equal((await stat(join(data, "sluice.sock"))).mode & 0o777, 0o600);
+});
+
+test("run sends one request with the key of the first start and saves the file", async () => {
+  const out = join(folder, "out", "card.txt");
+  const ended = await sluice(
+    ["run", "test/card", "text=hello there", "--data", data, "--out", out],
+    withServer(),
+  );
+  assert.equal(ended.code, 0, ended.err);
+  assert.equal(ended.out.trim(), out);
+  assert.equal(await readFile(out, "utf8"), "hello there");
+});
+
+test("run --json prints the output alone", async () => {
+  const ended = await sluice(["run", "test/card", "text=x", "--json", "--data", data], withServer());
+  assert.equal(JSON.parse(ended.out).text, "x");
+  assert.equal(ended.err, "");
+});
+
+test("a refused input names the field on standard error", async () => {
+  const ended = await sluice(["run", "test/card", "text=x", "steps=1000", "--data", data], withServer());
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /steps.*less than or equal to 100/);
+});
+
+test("an unknown endpoint says how to see the known ones", async () => {
+  const ended = await sluice(["run", "test/none", "text=x", "--data", data], withServer());
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /sluice models list/);
+});
+
+test("keys made while the server runs work at once, and revoked ones stop at once", async () => {
+  const created = await sluice(["keys", "create", "--name", "app", "--data", data]);
+  const credential = created.out.trim();
+  assert.match(credential, /^[0-9a-f-]{36}:[0-9a-f]{32}$/);
+  assert.equal(created.out, `${credential}\n`, "the key is alone on standard output");
+  const submit = () =>
+    fetch(`${server.url}/queue/test/card`, {
+      method: "POST",
+      headers: { authorization: `Key ${credential}` },
+      body: JSON.stringify({ text: "x" }),
+    });
+  assert.equal((await submit()).status, 200);
+  const listed = await sluice(["keys", "list", "--data", data]);
+  assert.match(listed.out, /app/);
+  assert.ok(!listed.out.includes(credential.split(":")[1]!), "the secret is not shown again");
+  const revoked = await sluice(["keys", "revoke", credential.split(":")[0]!, "--data", data]);
+  assert.equal(revoked.code, 0, revoked.err);
+  assert.equal((await submit()).status, 401);
+  const again = await sluice(["keys", "revoke", credential.split(":")[0]!, "--data", data]);
+  assert.equal(again.code, 1);
+});
+
+test("an API key may not do what needs ADMIN", async () => {
+  const { out } = await sluice(["keys", "create", "--data", data]);
+  const ended = await sluice(["requests", "--data", data, "--json"], {
+    ...withServer(),
+    FAL_KEY: out.trim(),
+  });
+  assert.equal(ended.code, 0, ended.err);
+  assert.deepEqual(JSON.parse(ended.out), [], "it sees only its own");
+});
+
+test("models list shows what the server offers", async () => {
+  const ended = await sluice(["models", "list", "--data", data], withServer());
+  assert.match(ended.out, /test\/card/);
+});
+
+test("requests shows the history, and one request whole", async () => {
+  const { out } = await sluice(["requests", "--json", "--data", data], withServer());
+  const rows = JSON.parse(out) as { request_id: string; state: string }[];
+  assert.ok(rows.some((row) => row.state === "succeeded"));
+  const one = await sluice(["requests", rows[0]!.request_id, "--data", data], withServer());
+  assert.equal(JSON.parse(one.out).request_id, rows[0]!.request_id);
+});
+
+test("types writes a declaration for the endpoints", async () => {
+  const file = join(folder, "endpoints.d.ts");
+  const ended = await sluice(["types", "--out", file, "--data", data], withServer());
+  assert.equal(ended.code, 0, ended.err);
+  assert.match(await readFile(file, "utf8"), /"test\/card"/);
+});
+
+test("a second server on the same folder is refused with the reason, and the first goes on", async () => {
+  const ended = await sluice(["serve", "--port", "0", "--data", data, "--no-shipped", CARD]);
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /Another Sluice server is using the data folder/);
+  assert.equal((await fetch(`${server.url}/health`)).status, 200);
+});
+
+test("a port in use is named, with what to do", async () => {
+  const port = new URL(server.url).port;
+  const ended = await sluice([
+    "serve",
+    "--port",
+    port,
+    "--data",
+    join(folder, "other"),
+    "--no-shipped",
+    CARD,
+  ]);
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, new RegExp(`Port ${port} on 127\\.0\\.0\\.1 is in use`));
+  assert.match(ended.err, /--port/);
+});
+
+test("a model file that is missing or wrong is named", async () => {
+  const missing = await sluice([
+    "serve",
+    "--port",
+    "0",
+    "--data",
+    join(folder, "m1"),
+    "--no-shipped",
+    "/no/model.ts",
+  ]);
+  assert.match(missing.err, /There is no model file \/no\/model\.ts/);
+  const wrong = join(folder, "wrong.ts");
+  await writeFile(wrong, "export default { id: 'nonsense' };");
+  const ended = await sluice(["serve", "--port", "0", "--data", join(folder, "m2"), "--no-shipped", wrong]);
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /wrong\.ts/);
+});
+
+test("a wrong setting is named before anything starts", async () => {
+  const ended = await sluice(["serve", "--data", join(folder, "s")], { SLUICE_LEASE: "soon" });
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /SLUICE_LEASE must be a duration/);
+});
+
+test("no server at the address says how to start one", async () => {
+  const ended = await sluice(["models", "list"], { SLUICE_URL: "http://127.0.0.1:9" });
+  assert.equal(ended.code, 1);
+  assert.match(ended.err, /No server answers at http:\/\/127\.0\.0\.1:9/);
+  assert.match(ended.err, /sluice serve/);
+});
+
+test("metrics are open on this machine and count the requests", async () => {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  assert.match(text, /sluice_requests_total\{endpoint="test\/card",surface="queue",status="200"\} [1-9]/);
+  assert.match(text, /sluice_queue_depth\{endpoint="test\/card"\} 0/);
+});
+
+test("doctor finds a healthy install", async () => {
+  const ended = await sluice(["doctor", "--data", data], withServer());
+  assert.equal(ended.code, 0, ended.out);
+  assert.match(ended.out, /server +http:\/\/127\.0\.0\.1:\d+ answers/);
+});
+
+test("help has examples for every command", async () => {
+  for (const command of ["serve", "run", "keys create", "types", "backup"]) {
+    const ended = await sluice([...command.split(" "), "--help"]);
+    assert.equal(ended.code, 0);
+    assert.match(ended.out, /Example/);
+  }
+});
+
+test("a backup taken while the server runs restores to a server with the same keys, requests and files", async () => {
+  const key = (await readFile(join(data, "first-key"), "utf8")).trim();
+  const authorization = `Key ${key}`;
+  const submitted = await fetch(`${server.url}/queue/test/card`, {
+    method: "POST",
+    headers: { authorization },
+    body: JSON.stringify({ text: "kept ".repeat(20_000) }),
+  });
+  const { request_id } = (await submitted.json()) as { request_id: string };
+  const path = `/queue/test/card/requests/${request_id}`;
+  await waitFor(
+    async () => (await fetch(`${server.url}${path}/status`, { headers: { authorization } })).status === 200,
+  );
+
+  const copy = join(folder, "backup");
+  const backup = await sluice(["backup", copy, "--data", data]);
+  assert.equal(backup.code, 0, backup.err);
+  const again = await sluice(["backup", copy, "--data", data]);
+  assert.match(again.err, /exists/);
+
+  const restored = join(folder, "restored");
+  const restore = await sluice(["restore", copy, "--data", restored]);
+  assert.equal(restore.code, 0, restore.err);
+  const second = await serve(restored);
+  try {
+    const response = await fetch(`${second.url}${path}`, { headers: { authorization } });
+    assert.equal(response.status, 200);
+    const output = (await response.json()) as { card: { url: string } };
+    assert.ok(output.card.url.startsWith(second.url));
+    assert.equal((await (await fetch(output.card.url)).text()).length, 100_000);
+  } finally {
+    assert.equal(await second.stop(), 0);
+  }
+  const taken = await sluice(["restore", copy, "--data", restored]);
+  assert.match(taken.err, /is not empty/);
+});
+
+test("keys can be made and revoked while no server runs", async () => {
+  const offline = join(folder, "offline");
+  const created = await sluice(["keys", "create", "--scope", "ADMIN", "--data", offline]);
+  assert.equal(created.code, 0, created.err);
+  const id = created.out.split(":")[0]!;
+  const listed = await sluice(["keys", "list", "--json", "--data", offline]);
+  assert.deepEqual(
+    (JSON.parse(listed.out) as { id: string; scope: string }[]).map((key) => [key.id, key.scope]),
+    [[id, "ADMIN"]],
+  );
+  assert.equal((await sluice(["keys", "revoke", id, "--data", offline])).code, 0);
+  const nowhere = await sluice(["keys", "list", "--data", join(folder, "nowhere")]);
+  assert.match(nowhere.err, /There is no store in/);
+});
+
+async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+  const until = Date.now() + 20_000;
+  while (!(await condition())) {
+    if (Date.now() > until) throw new Error("It did not come true in 20 seconds.");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

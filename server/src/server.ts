@@ -1,0 +1,165 @@
+import { randomUUID } from "node:crypto";
+import { chmod, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { backupStore } from "./backup-store.ts";
+import { createCatalog } from "./catalog/create-catalog.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { getControlPath } from "./control/control-client.ts";
+import { startControlServer } from "./control/control-server.ts";
+import { createIngest } from "./files/ingest.ts";
+import { verifyFileIdentity } from "./gateway/cdn/file-urls.ts";
+import type { GatewayContext } from "./gateway/context.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { listen } from "./gateway/listen.ts";
+import { createTokenIssuer } from "./keys/create-token-issuer.ts";
+import { createLive } from "./live/create-live.ts";
+import type { Logger } from "./logger.ts";
+import { createMetrics } from "./metrics/metrics.ts";
+import { describeModelFile } from "./runner/describe-model-file.ts";
+import { startHousekeeping } from "./runner/housekeeping.ts";
+import { startRunner } from "./runner/runner.ts";
+import { createWorkerEnvironment } from "./runner/worker-environment.ts";
+import type { Settings } from "./settings.ts";
+import { openStore, type Store } from "./store.ts";
+
+/** A server that takes requests. */
+export interface RunningServer extends AsyncDisposable {
+  /** Where this machine reaches it: `http://127.0.0.1:7777`. */
+  readonly url: string;
+  readonly endpointIds: readonly string[];
+  /** `id:secret` of the key that this start made because there was none; null otherwise. */
+  readonly createdKey: string | null;
+  /** Takes no new work, lets running requests finish (`settings.drainMs`), queues the rest again. */
+  drain(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly settings: Settings;
+  /** Absolute paths of model files. */
+  readonly modelFiles: readonly string[];
+  readonly logger: Logger;
+  readonly version: string;
+  readonly clock?: Clock;
+  /** What workers see of the environment; default `process.env`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * The composition root: the only file that knows every folder. Opens the store, asks a child process what each
+ * model file holds, starts the runner and the gateway, and opens the port last, when everything behind it works.
+ *
+ * @throws DatabaseError, ListenError, WorkerStartError: each says what to do
+ */
+export async function openServer(options: ServerOptions): Promise<RunningServer> {
+  const { settings, logger, version, clock = systemClock, environment = process.env } = options;
+  await using opened = new AsyncDisposableStack();
+  // The store opens while the children load the model files.
+  const describing = describeModels(options.modelFiles, environment);
+  describing.catch(() => {}); // Awaited below; a store that does not open must not leave it unhandled.
+  const store = opened.use(await openStore({ settings, logger, clock }));
+  const catalog = await describing;
+  const live = createLive();
+  const endpointIds = catalog.list().map((entry) => entry.endpointId);
+  const metrics = createMetrics({ queue: store.queue, blobs: store.blobs, clock, endpointIds, version });
+  const tokens = await createTokenIssuer({ database: store.database, clock, keys: store.keys });
+  const runner = opened.use(
+    await startRunner({
+      queue: store.queue,
+      live,
+      catalog,
+      files: store.files,
+      readInputFile: createIngest({
+        files: store.files,
+        settings,
+        verifyIdentity: (path, identity) => verifyFileIdentity(tokens, path, identity),
+      }),
+      metrics,
+      clock,
+      logger,
+      settings,
+      runnerId: randomUUID(),
+      cacheDir: join(store.dataDir, "cache"),
+      environment,
+    }),
+  );
+  opened.use(startHousekeeping({ queue: store.queue, files: store.files, live, clock, logger }));
+  const createdKey = await ensureFirstKey(store);
+  let isDraining = false;
+  const context: GatewayContext = {
+    settings,
+    version,
+    database: store.database,
+    queue: store.queue,
+    live,
+    catalog,
+    keys: store.keys,
+    tokens,
+    files: store.files,
+    blobs: store.blobs,
+    directRun: runner.directRun,
+    metrics,
+    clock,
+    logger,
+    isDraining: () => isDraining,
+  };
+  const control = await openControl(store, logger);
+  if (control !== undefined) opened.use(control);
+  const listener = await listen({ gateway: createGateway(context), settings, logger });
+  opened.defer(() => listener.close(1_000));
+  const held = opened.move();
+  return {
+    url: listener.url,
+    endpointIds,
+    createdKey,
+    async drain() {
+      isDraining = true;
+      await runner.drain();
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+async function describeModels(
+  files: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ReturnType<typeof createCatalog>> {
+  const visible = createWorkerEnvironment(environment);
+  const described = await Promise.all(
+    files.map(async (path) => ({
+      path,
+      manifest: await describeModelFile(path, { environment: visible }),
+      updatedAt: Math.round((await stat(path)).mtimeMs),
+    })),
+  );
+  return createCatalog(described);
+}
+
+/** The first start makes an ADMIN key; its only plaintext is a file that its owner alone may read. */
+async function ensureFirstKey(store: Store): Promise<string | null> {
+  if (!(await store.keys.isEmpty())) return null;
+  const { credential } = await store.keys.create({ alias: "first key", scope: "ADMIN" });
+  const path = join(store.dataDir, "first-key");
+  await writeFile(path, `${credential}\n`, { mode: 0o600 });
+  await chmod(path, 0o600);
+  return credential;
+}
+
+/** A Unix socket's path may have about a hundred bytes; a deeper data folder does without. */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+async function openControl(store: Store, logger: Logger): Promise<AsyncDisposable | undefined> {
+  const path = getControlPath(store.dataDir);
+  if (process.platform === "win32" || Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    logger.warn(
+      { path },
+      "no control socket: the path is too long; stop the server before `sluice keys` and `sluice backup`",
+    );
+    return undefined;
+  }
+  return await startControlServer({
+    path,
+    keys: store.keys,
+    logger,
+    backup: (folder) => backupStore(store, folder),
+  });
+}

@@ -1,0 +1,77 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { type Clock, systemClock } from "./clock.ts";
+import { type Database, DatabaseError } from "./database/database.ts";
+import { migrateDatabase } from "./database/migrate-database.ts";
+import { openSqliteDatabase } from "./database/sqlite-database.ts";
+import type { BlobStore } from "./files/blob-store.ts";
+import { createFileStore } from "./files/create-file-store.ts";
+import { openDiskBlobStore } from "./files/disk-blob-store.ts";
+import type { FileStore } from "./files/file-store.ts";
+import type { KeyId } from "./ids.ts";
+import { createKeyStore } from "./keys/create-key-store.ts";
+import type { KeyLimits, KeyStore } from "./keys/key-store.ts";
+import type { Logger } from "./logger.ts";
+import { createRequestQueue } from "./queue/create-request-queue.ts";
+import type { RequestQueue } from "./queue/request-queue.ts";
+import type { Settings } from "./settings.ts";
+
+/** Everything that outlives the process: rows, bytes, and what gives them meaning. */
+export interface Store extends AsyncDisposable {
+  readonly dataDir: string;
+  readonly database: Database;
+  readonly blobs: BlobStore;
+  readonly keys: KeyStore;
+  readonly files: FileStore;
+  readonly queue: RequestQueue;
+}
+
+/**
+ * Opens the store that the settings name and brings it up to date. One process holds a data folder at a time.
+ * @throws DatabaseError when the folder is held, damaged, read-only, full, or written by a newer version
+ */
+export async function openStore(options: {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}): Promise<Store> {
+  const { settings, logger, clock = systemClock } = options;
+  const dataDir = resolve(settings.dataDir);
+  await makeFolder(dataDir);
+  const database = await openSqliteDatabase({ path: join(dataDir, "sluice.db"), clock, logger });
+  try {
+    await migrateDatabase(database);
+    const blobs = await openDiskBlobStore({ dir: join(dataDir, "blobs") });
+    const keys = createKeyStore({ database, clock });
+    const getKeyLimits = async (keyId: KeyId): Promise<KeyLimits | undefined> =>
+      (await keys.find(keyId))?.limits;
+    const retentionMs = settings.resultRetentionMs;
+    return {
+      dataDir,
+      database,
+      blobs,
+      keys,
+      files: createFileStore({ database, blobs, clock, logger }),
+      queue: createRequestQueue({ database, blobs, clock, logger, getKeyLimits, retentionMs }),
+      async [Symbol.asyncDispose]() {
+        await keys[Symbol.asyncDispose]();
+        await database[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await database[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function makeFolder(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new DatabaseError(
+      "read_only",
+      `The data folder ${dataDir} cannot be made: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
