@@ -8,8 +8,8 @@ import { getOutput, type Session } from "../sessions/session.ts";
 import { createFloatTensor, createIdTensor, getFloats, type Tensor, takeRow } from "../sessions/tensor.ts";
 import type { TinyTokenizer, TinyTokens } from "../text/tiny-tokenizer.ts";
 import type { Grid, TinyConfig } from "../weights/tiny-config.ts";
-import { takeFlowMatchSigmas } from "./flow-match.ts";
 import { createNoiseSource } from "./noise.ts";
+import { takeFlowMatchSigmas } from "./schedulers/flow-match.ts";
 
 /**
  * The pipeline of the tiny-flux family, in the order in which it runs:

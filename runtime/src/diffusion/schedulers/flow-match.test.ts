@@ -5,7 +5,7 @@ import {
   getLargestDifference,
   getSchedulerCase,
   predictToy,
-} from "../testing/scheduler-cases.ts";
+} from "../../testing/scheduler-cases.ts";
 import {
   type FlowMatchOptions,
   getFlux2Mu,
