@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, stat
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { assertBlobKey, type BlobInfo, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
+import { iterateUntilAborted } from "./iterate-until-aborted.ts";
 
 /**
  * Blobs in a folder of this machine.
@@ -106,7 +107,7 @@ async function writeAll(
     gatheredBytes = 0;
     while (rest.length > 0) rest = rest.subarray((await handle.write(rest)).bytesWritten);
   };
-  const chunks = content instanceof Uint8Array ? [content] : abortable(content, signal);
+  const chunks = content instanceof Uint8Array ? [content] : iterateUntilAborted(content, signal);
   for await (const chunk of chunks) {
     size += chunk.byteLength;
     if (size > maxBytes) throw new BlobTooLargeError(maxBytes);
@@ -117,41 +118,6 @@ async function writeAll(
   }
   await flush();
   return { size, sha256: hash.digest("hex") };
-}
-
-/** Ends the iteration with the signal's reason even while the source is silent. */
-async function* abortable(
-  source: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
-  if (signal === undefined) {
-    yield* source;
-    return;
-  }
-  const iterator = source[Symbol.asyncIterator]();
-  // One rejector at a time: racing every chunk against one promise would keep them all alive until it settles.
-  let rejectWait: (reason: unknown) => void = () => {};
-  const stop = (): void => rejectWait(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  let isDone = false;
-  try {
-    while (true) {
-      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
-        rejectWait = reject;
-        if (signal.aborted) stop();
-        else iterator.next().then(resolve, reject);
-      });
-      if (next.done) {
-        isDone = true;
-        return;
-      }
-      yield next.value;
-    }
-  } finally {
-    signal.removeEventListener("abort", stop);
-    // Not awaited: a generator that waits for its next chunk answers `return` only after that chunk.
-    if (!isDone) iterator.return?.().catch(() => {});
-  }
 }
 
 function locate(dir: string, key: string): string {
