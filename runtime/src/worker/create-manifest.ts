@@ -115,6 +115,9 @@ const FIELD_TABLE: { readonly [Name in keyof Required<ModelDefinition>]: true } 
 };
 const FIELDS: ReadonlySet<string> = new Set(Object.keys(FIELD_TABLE));
 
+/** Timers cannot wait longer. */
+const MAX_MS = 2 ** 31 - 1;
+
 const LIMIT_TABLE: { readonly [Name in keyof Required<ModelLimits>]: true } = {
   timeoutMs: true,
   setupTimeoutMs: true,
@@ -130,8 +133,10 @@ function checkLimits(limits: unknown): string[] {
     if (!Object.hasOwn(LIMIT_TABLE, name)) {
       return [`"limits.${name}" is not a limit; the limits are ${Object.keys(LIMIT_TABLE).join(", ")}.`];
     }
-    const isRight = value === undefined || (Number.isSafeInteger(value) && (value as number) > 0);
-    return isRight ? [] : [`"limits.${name}" must be a whole number above 0.`];
+    const isWhole = value === undefined || (Number.isSafeInteger(value) && (value as number) > 0);
+    if (!isWhole) return [`"limits.${name}" must be a whole number above 0.`];
+    const isTooLong = name.endsWith("Ms") && typeof value === "number" && value > MAX_MS;
+    return isTooLong ? [`"limits.${name}" must be at most ${MAX_MS} (24 days).`] : [];
   });
 }
 

@@ -60,6 +60,9 @@ describe("loading a model file", () => {
       '"limits.timeout" is not a limit',
       '"limits.workers" must be a whole number above 0.',
     ]);
+    await rejects(`export default { ...${FINE}, limits: { idleMs: 1e12 } };`, [
+      '"limits.idleMs" must be at most',
+    ]);
     await rejects(`export default { ...${FINE}, input: { type: "string" } };`, [
       '"input" must describe an object',
     ]);

@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
 
 /**
- * Ends this process soon after its parent is gone, even while the main thread is inside a native call or an
- * endless loop: a thread of its own looks at the parent's id. A main thread that is free notices the closed
- * channel first and has the grace time to tear down.
+ * Ends this process and those it started soon after its parent is gone, even while the main thread is inside a
+ * native call or an endless loop: a thread of its own looks at the parent's id. A main thread that is free notices
+ * the closed channel first and has the grace time to tear down.
  *
  * @param parentId id of the parent, read at once after the start
  */
@@ -30,6 +30,8 @@ let waitedMs = 0;
 setInterval(() => {
   if (!isGone()) return;
   waitedMs += everyMs;
-  if (waitedMs >= graceMs) process.kill(process.pid, "SIGKILL");
+  if (waitedMs < graceMs) return;
+  try { process.kill(-process.pid, "SIGKILL"); } catch {}
+  process.kill(process.pid, "SIGKILL");
 }, everyMs);
 `;
