@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
+import { createContext, runInContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { setUpQueue } from "./testing/set-up-queue.ts";
 
 /** What a page loads at once, and what it loads when it uses realtime, minified and gzipped. */
 const FIRST_BYTES = 12_000;
@@ -70,6 +72,44 @@ test("the whole client fits its budget in a page, and realtime comes later and s
   );
   assert.ok(!text.includes("content_policy_violation"), "the server's table of errors is not for pages");
   assert.ok(!/require\(|node:/.test(text), "nothing of Node's own");
+});
+
+test("it runs where there is nothing but what the web platform gives: no process, no Buffer, no require", async (t) => {
+  const { app, server } = await setUpQueue(t);
+  app.onSubmit = (request) => app.complete(request.id, request.input);
+  const result = await build({
+    stdin: {
+      contents: `
+        import { createFalClient } from "./index.ts";
+        const client = createFalClient({ url: "${server.url}", credentials: "id:secret" });
+        globalThis.done = client.subscribe("acme/model", { input: { n: 1 } });`,
+      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
+    },
+    bundle: true,
+    format: "iife",
+    platform: "browser",
+    target: "es2022",
+    write: false,
+  });
+  const web = {
+    ...{
+      fetch,
+      URL,
+      URLSearchParams,
+      AbortController,
+      AbortSignal,
+      DOMException,
+      Blob,
+      ReadableStream,
+      Headers,
+    },
+    ...{ Response, Request, TextDecoder, TextEncoder, crypto, setTimeout, clearTimeout, console },
+  };
+  const context = createContext({ ...web });
+  runInContext(result.outputFiles[0]?.text ?? "", context);
+  const { data } = await context["done"];
+  assert.deepEqual({ ...data }, { n: 1 });
+  assert.match(String(server.calls[0]?.headers["user-agent"]), /^@sluice/);
 });
 
 test("one function of the namespace costs no more than everything", async () => {

@@ -8,7 +8,7 @@ import { REQUEST_ID_HEADER, type Result, readData } from "./read-response.ts";
 import { withRetry } from "./retry.ts";
 import { buildRunHeaders, type RunOptions } from "./run-options.ts";
 import { randomUuid } from "./runtime.ts";
-import { type Call, getRetry, QUICK_MS, send, sendOnce } from "./send.ts";
+import { BULK_MS, type Call, getRetry, QUICK_MS, send, sendOnce } from "./send.ts";
 import { uploadInputFiles } from "./storage-client.ts";
 import type { Untyped } from "./untyped.ts";
 import { watchRequest, withLogs } from "./watch-request.ts";
@@ -184,6 +184,7 @@ export async function getResult<Output>(
     url: buildRequestUrl(config, id, requestId, ""),
     signal: abortSignal,
     retry: READ_RETRY,
+    attemptTimeoutMs: BULK_MS,
     storedRequestId: requestId,
   };
   return send(config, call, (response) => readResult(config, response));
@@ -234,7 +235,7 @@ async function createSubmitCall<Input>(
   };
   // Built first: a wrong id fails before anything is uploaded.
   const url = buildEndpointUrl(config, "queue", id, { path, query: { fal_webhook: webhookUrl } });
-  return { ...(await createInputCall(config, url, options, signal)), headers, attemptTimeoutMs: QUICK_MS };
+  return { ...(await createInputCall(config, url, options, signal)), headers, attemptTimeoutMs: BULK_MS };
 }
 
 /** The input as a body, or as query parameters for GET; files are uploaded first. */

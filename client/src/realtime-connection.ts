@@ -161,7 +161,8 @@ export class Connection {
         .then(
           (message) => isCurrent() && this.#receive(message),
           (cause: unknown) => isCurrent() && this.#fail("A message cannot be decoded", 400, undefined, cause),
-        );
+        )
+        .catch(throwUncaught);
     };
     // What an error is about is told by the close that follows it.
     socket.onerror = () => undefined;
@@ -205,4 +206,11 @@ export class Connection {
   #fail(message: string, status: number, body: unknown, cause?: unknown): void {
     this.#handler.onError?.(new ApiError({ message, status, body, cause }));
   }
+}
+
+/** What a caller's own handler throws is for the runtime to report, and no reason to lose the next message. */
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

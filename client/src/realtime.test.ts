@@ -274,6 +274,32 @@ test("custom codecs: text goes as text, and a slow decoder keeps the order", asy
   connection.close();
 });
 
+test("what onResult throws is reported by the runtime, and the next message still comes", async (t) => {
+  const setup = await setUp(t);
+  const uncaught: unknown[] = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => uncaught.push(error));
+  t.after(() => {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  });
+  const results: unknown[] = [];
+  const connection = setup.client.realtime.connect("acme/model", {
+    throttleInterval: 0,
+    onResult: (result) => {
+      results.push(result);
+      if (results.length === 1) throw new Error("mine");
+    },
+  });
+  connection.send({ n: 1 });
+  await until(() => results.length === 1);
+  connection.send({ n: 2 });
+  await until(() => results.length === 2);
+  assert.deepEqual(uncaught.map(String), ["Error: mine"]);
+  connection.close();
+});
+
 test("an input that cannot be encoded is told and costs no connection", async (t) => {
   const setup = await setUp(t);
   const errors: ApiError[] = [];

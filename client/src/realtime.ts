@@ -1,4 +1,4 @@
-import type { ApiError } from "./api-error.ts";
+import { ApiError } from "./api-error.ts";
 import type { RequiredConfig } from "./config.ts";
 import type { Connection } from "./realtime-connection.ts";
 import { isBrowser } from "./runtime.ts";
@@ -79,10 +79,17 @@ export function createRealtimeClient(
       return {
         send(input) {
           slot.connection ??= load();
-          void slot.connection.then((connection) => connection.send(input));
+          slot.connection.then(
+            (connection) => connection.send(input),
+            (cause: unknown) => {
+              delete slot.connection;
+              const message = "The code for realtime cannot be loaded";
+              slot.handler.onError?.(new ApiError({ message, status: 0, cause }));
+            },
+          );
         },
         close() {
-          void slot.connection?.then((connection) => connection.close());
+          slot.connection?.then((connection) => connection.close()).catch(() => undefined);
         },
       };
     },

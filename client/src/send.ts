@@ -25,6 +25,8 @@ export interface Call {
 
 /** For calls that a server answers at once. */
 export const QUICK_MS = 60_000;
+/** For calls that a server answers at once, but with megabytes in one of the directions. */
+export const BULK_MS = 300_000;
 
 const USER_AGENT = "@sluice/client/0.1.0";
 

@@ -218,6 +218,13 @@ test("abort and timeout end an upload, its parts and its connections", async (t)
   await assert.rejects(client.storage.upload(randomBytes(10), { timeout: 50 }), { name: "TimeoutError" });
 });
 
+test("abort ends an upload whose stream says nothing more", async (t) => {
+  const { server, client } = await setUp(t);
+  const silent = new ReadableStream<Uint8Array>();
+  await assert.rejects(client.storage.upload(silent, { timeout: 30 }), { name: "TimeoutError" });
+  assert.equal(server.calls.length, 0);
+});
+
 test("when one part fails for good, the others are ended", async (t) => {
   const { app, server, client } = await setUp(t);
   app.intercept = (_call, number) => (number === 2 ? 403 : new Promise(() => undefined));

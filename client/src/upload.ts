@@ -1,9 +1,9 @@
-import { openScope, type Scope } from "./abort.ts";
+import { abortable, openScope, type Scope } from "./abort.ts";
 import { ApiError } from "./api-error.ts";
 import type { RequiredConfig } from "./config.ts";
 import { mapLimited } from "./map-limited.ts";
 import { readData } from "./read-response.ts";
-import { type Call, QUICK_MS, send } from "./send.ts";
+import { BULK_MS, type Call, QUICK_MS, send } from "./send.ts";
 import { buildLifecycleHeaders, type StorageSettings } from "./storage-settings.ts";
 import { getSurfaceUrl } from "./surfaces.ts";
 import { detectContentType, openUploadSource, type SizedSource, type UploadSource } from "./upload-source.ts";
@@ -44,8 +44,6 @@ export type UploadOptions = {
 
 const PART_BYTES = 10 * 1024 * 1024;
 const PARALLEL_PARTS = 4;
-/** A part on a line of 35 kB/s. */
-const PART_MS = 300_000;
 
 /**
  * Uploads bytes and returns the URL of the file. Up to 10 MiB go in one piece, more in parts, four at a time; each
@@ -62,7 +60,9 @@ export async function uploadFile(
     `The upload took longer than ${options.timeout}ms`,
   );
   try {
-    return await uploadSource({ config, options, scope }, openUploadSource(value));
+    const upload = uploadSource({ config, options, scope }, openUploadSource(value));
+    // A stream that says nothing more cannot be hurried: the wait for it is given up.
+    return await abortable(upload, scope.signal);
   } catch (error) {
     scope.abort(error);
     throw error;
@@ -243,7 +243,7 @@ async function complete(
 /** Calls to upload URLs: repeated more patiently than others, because so much is already there. */
 const DIRECT = {
   isDirect: true,
-  attemptTimeoutMs: PART_MS,
+  attemptTimeoutMs: BULK_MS,
   retry: {
     maxRetries: 8,
     baseDelay: 250,
