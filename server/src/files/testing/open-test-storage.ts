@@ -25,17 +25,19 @@ export interface TestStorage extends AsyncDisposable {
   reopen(): Promise<TestStorage>;
 }
 
-export async function openTestStorage(kept?: {
-  readonly dir: string;
-  readonly clock: TestStorage["clock"];
-}): Promise<TestStorage> {
+export interface TestStorageOptions {
+  /** Default: SQLite in the folder. */
+  readonly openDatabase?: (dir: string, clock: Clock) => Promise<Database>;
+}
+
+export async function openTestStorage(
+  options: TestStorageOptions = {},
+  kept?: { readonly dir: string; readonly clock: TestStorage["clock"] },
+): Promise<TestStorage> {
   const dir = kept?.dir ?? (await mkdtemp(join(tmpdir(), "sluice-files-")));
   const clock = kept?.clock ?? createMovableClock();
-  const database = await openSqliteDatabase({
-    path: join(dir, "sluice.db"),
-    clock,
-    logger: silentLogger,
-  });
+  const { openDatabase = openSqlite } = options;
+  const database = await openDatabase(dir, clock);
   await migrateDatabase(database);
   const blobs = await openDiskBlobStore({ dir: join(dir, "blobs") });
   const parts = { database, blobs, clock, logger: silentLogger };
@@ -48,13 +50,17 @@ export async function openTestStorage(kept?: {
     uploads: createUploadStore(parts),
     async reopen() {
       await database[Symbol.asyncDispose]();
-      return await openTestStorage({ dir, clock });
+      return await openTestStorage(options, { dir, clock });
     },
     async [Symbol.asyncDispose]() {
       await database[Symbol.asyncDispose]();
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+function openSqlite(dir: string, clock: Clock): Promise<Database> {
+  return openSqliteDatabase({ path: join(dir, "sluice.db"), clock, logger: silentLogger });
 }
 
 export async function insertAccount(database: Database, nickname: string): Promise<AccountId> {
