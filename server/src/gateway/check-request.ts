@@ -4,12 +4,8 @@ import type { RequestResult } from "../queue/request-queue.ts";
 import type { KnownEndpoint } from "./find-endpoint.ts";
 
 /** How a request that needs no worker has already ended; undefined when a worker must answer. */
-export function checkRequest(
-  found: KnownEndpoint,
-  body: Uint8Array | null,
-  isStrict: boolean,
-): RequestResult | undefined {
-  if (found.kind === "unknown_path") return createUnknownPathResult(found.path, isStrict);
+export function checkRequest(found: KnownEndpoint, body: Uint8Array | null): RequestResult | undefined {
+  if (found.kind === "unknown_path") return createUnknownPathResult(found.path);
   const validation = found.entry.validateInput(body);
   return validation.ok ? undefined : createInvalidResult(validation.detail, found.entry.manifest.model);
 }
@@ -33,12 +29,9 @@ function createInvalidResult(detail: readonly ErrorDetail[], model: ModelIdentit
 }
 
 /** The app is known, the path below it is not. */
-function createUnknownPathResult(path: string, isStrict: boolean): RequestResult {
+function createUnknownPathResult(path: string): RequestResult {
   const detail = `Path ${path} not found`;
-  return createFailure(404, isStrict ? { detail } : { detail, message: detail }, {
-    error: detail,
-    headers: {},
-  });
+  return createFailure(404, { detail }, { error: detail, headers: {} });
 }
 
 function createFailure(

@@ -92,12 +92,19 @@ export function createGateway(context: GatewayContext): Gateway {
   return {
     async fetch(request, connection) {
       const requestId = createRequestId(clock.now());
+      const startedAt = clock.monotonic();
+      let response: Response;
       try {
-        return await answer(request, connection, requestId);
+        response = await answer(request, connection, requestId);
       } catch (error) {
         logger.error({ err: error, method: request.method, requestId }, "a call failed unexpectedly");
-        return addCommonHeaders(respond.sentence(500, "Internal Server Error"), requestId);
+        response = addCommonHeaders(respond.sentence(500, "Internal Server Error"), requestId);
       }
+      // The query is left out: it may hold a token.
+      const path = request.url.split("?", 1)[0];
+      const ms = clock.monotonic() - startedAt;
+      logger.debug({ method: request.method, path, status: response.status, ms, requestId }, "answered");
+      return response;
     },
   };
 }

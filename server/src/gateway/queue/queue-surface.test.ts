@@ -277,7 +277,7 @@ test("a result of the platform is replayed with its status, body and header", as
   assert.equal(status.json.error_type, "request_timeout");
   const result = await gateway.call(json.response_url);
   assert.equal(result.status, 504);
-  assert.deepEqual(result.json, body);
+  assert.deepEqual(result.json, { ...body, message: body.detail });
   assert.equal(result.headers.get("x-fal-error-type"), "request_timeout");
 });
 

@@ -119,11 +119,12 @@ export function createQueueSurface(
       return respond.sentence(400, "Request is still in progress", headers);
     const stored = await queue.readResult(record.id);
     if (stored === undefined) return answerUnknown("result");
-    return respondStored(stored, call.urls.files, {
+    const more = {
       ...headers,
       "x-fal-served-from": servedFrom,
       ...(record.hint === null ? {} : { "x-fal-runner-hints": record.hint }),
-    });
+    };
+    return respondStored(stored, call.urls.files, more, settings);
   }
 
   async function answerCancel(record: RequestRecord): Promise<Response> {

@@ -71,7 +71,7 @@ export function createSubmit(
     if (body.kind === "too_large") return respond.sentence(413, "Request body too large");
     if (body.kind === "aborted") return respond.flat("client_disconnected");
     const newRequest = createNewRequest(call, access.caller, found, read.options, body.bytes, now);
-    const result = checkRequest(found, body.bytes, settings.strict);
+    const result = checkRequest(found, body.bytes);
     const outcome = await enqueue(newRequest, result);
     return answerSubmit(call, newRequest, outcome);
   };

@@ -69,7 +69,7 @@ export function createRunSurface(
     if (body.kind === "too_large") return respond.sentence(413, "Request body too large");
     if (body.kind === "aborted") return respond.flat("client_disconnected");
     const newRequest = createRunRequest(call, access.caller, found, read.options, body.bytes, now);
-    const ended = checkRequest(found, body.bytes, settings.strict);
+    const ended = checkRequest(found, body.bytes);
     if (ended !== undefined) {
       keepRecord(newRequest, ended);
       return respondResult(call, newRequest, ended);
@@ -126,12 +126,13 @@ export function createRunSurface(
   }
 
   function respondResult(call: Call, request: NewRequest, result: RequestResult): Response {
-    return respondStored(result, call.urls.files, {
+    const headers = {
       "x-fal-request-id": call.requestId,
       "x-fal-billable-units": result.headers["x-fal-billable-units"] ?? String(result.billableUnits),
       "x-fal-served-from": servedFrom,
       ...(request.hint === undefined ? {} : { "x-fal-runner-hints": request.hint }),
-    });
+    };
+    return respondStored(result, call.urls.files, headers, settings);
   }
 
   /** A refused run is history too; the answer does not wait for it. */
