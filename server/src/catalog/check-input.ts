@@ -109,36 +109,89 @@ function checkType(
   return value;
 }
 
-function checkFields(schema: JsonSchema, fields: Fields, loc: Loc, walk: Walk): Fields {
+function checkFields(schema: JsonSchema, given: Fields, loc: Loc, walk: Walk): Fields {
   const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
   const required = new Set(asList(schema["required"]));
-  const result = new Map(Object.entries(fields));
+  const fields = createFields(given);
   for (const [name, subschema] of Object.entries(properties) as [string, Subschema][]) {
     const property = resolveRefs(subschema, walk.root);
     const isRequired = required.has(name);
-    if (result.get(name) === null && !isRequired && !acceptsNull(property, walk.root)) result.delete(name);
-    if (!result.has(name) && !isRequired && property["default"] !== undefined && property["default"] !== null)
-      result.set(name, structuredClone(property["default"]));
-    if (result.has(name)) result.set(name, check(subschema, result.get(name), [...loc, name], walk));
-    else if (isRequired) report(walk, "missing", [...loc, name], fields);
+    const fallback = property["default"];
+    if (fields.get(name) === null && !isRequired && !acceptsNull(property, walk.root)) fields.remove(name);
+    if (!fields.has(name) && !isRequired && fallback !== undefined && fallback !== null)
+      fields.set(name, structuredClone(fallback));
+    if (fields.has(name)) fields.set(name, check(subschema, fields.get(name), [...loc, name], walk));
+    else if (isRequired) report(walk, "missing", [...loc, name], given);
   }
   for (const name of required) {
-    if (typeof name !== "string" || Object.hasOwn(properties, name) || result.has(name)) continue;
-    report(walk, "missing", [...loc, name], fields);
+    if (typeof name !== "string" || Object.hasOwn(properties, name) || fields.has(name)) continue;
+    report(walk, "missing", [...loc, name], given);
   }
-  const patterns = Object.entries(isSchema(schema["patternProperties"]) ? schema["patternProperties"] : {});
+  checkUnknownFields(schema, properties, fields, loc, walk);
+  return fields.read();
+}
+
+/** Fields that `properties` does not name. Most schemas say nothing about them: then they are not even looked at. */
+function checkUnknownFields(
+  schema: JsonSchema,
+  properties: Fields,
+  fields: OwnFields,
+  loc: Loc,
+  walk: Walk,
+): void {
   const additional = schema["additionalProperties"];
-  for (const [name, value] of result) {
+  const patterns = Object.entries(
+    isSchema(schema["patternProperties"]) ? schema["patternProperties"] : {},
+  ).map(([pattern, subschema]) => ({ pattern: new RegExp(pattern, "u"), subschema: subschema as Subschema }));
+  if (patterns.length === 0 && additional !== false && !isSchema(additional)) return;
+  for (const name of Object.keys(fields.read())) {
     if (Object.hasOwn(properties, name)) continue;
-    const matching = patterns.filter(([pattern]) => new RegExp(pattern, "u").test(name));
+    const matching = patterns.filter(({ pattern }) => pattern.test(name)).map(({ subschema }) => subschema);
     if (matching.length === 0 && additional === false)
-      report(walk, "value_error", [...loc, name], value, undefined, "Extra inputs are not permitted");
-    const applying =
-      matching.length > 0 ? matching.map(([, part]) => part) : isSchema(additional) ? [additional] : [];
-    for (const part of applying)
-      result.set(name, check(part as Subschema, result.get(name), [...loc, name], walk));
+      report(
+        walk,
+        "value_error",
+        [...loc, name],
+        fields.get(name),
+        undefined,
+        "Extra inputs are not permitted",
+      );
+    const applying = matching.length === 0 && isSchema(additional) ? [additional] : matching;
+    for (const subschema of applying)
+      fields.set(name, check(subschema, fields.get(name), [...loc, name], walk));
   }
-  return Object.fromEntries(result);
+}
+
+/** An object that is copied when it is first changed: an input may have a million fields, and few of them change. */
+interface OwnFields {
+  has(name: string): boolean;
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  remove(name: string): void;
+  read(): Fields;
+}
+
+function createFields(given: Fields): OwnFields {
+  let fields: Record<string, unknown> = given;
+  const own = (): Record<string, unknown> => {
+    if (fields === given) fields = { ...given };
+    return fields;
+  };
+  const has = (name: string): boolean => Object.hasOwn(fields, name);
+  const get = (name: string): unknown => (has(name) ? fields[name] : undefined);
+  return {
+    has,
+    get,
+    set(name, value) {
+      if (has(name) && fields[name] === value) return;
+      // Not an assignment: that would turn a field named __proto__ into something else.
+      Object.defineProperty(own(), name, { value, writable: true, enumerable: true, configurable: true });
+    },
+    remove(name) {
+      delete own()[name];
+    },
+    read: () => fields,
+  };
 }
 
 function checkList(schema: JsonSchema, list: readonly unknown[], loc: Loc, walk: Walk): readonly unknown[] {
@@ -152,12 +205,13 @@ function checkList(schema: JsonSchema, list: readonly unknown[], loc: Loc, walk:
   }
   const first = asList(schema["prefixItems"]) as readonly Subschema[];
   const items = schema["items"] as Subschema | undefined;
-  return list.map((value, index) => {
+  const checked = list.map((value, index) => {
     const subschema = first[index] ?? items;
     return subschema === undefined || subschema === true
       ? value
       : check(subschema, value, [...loc, index], walk);
   });
+  return checked.every((value, index) => value === list[index]) ? list : checked;
 }
 
 /** Limits of a value that has the right type. */

@@ -70,9 +70,22 @@ test("the number of values is bounded", () => {
   assert.match(String(parsed.ok ? "" : parsed.detail[0]?.ctx?.["error"]), /more than 1000000 values/);
 });
 
+test("the number of members of objects is bounded", () => {
+  const members = Array.from({ length: 100_001 }, (_, index) => `"k${index}":1`);
+  const parsed = parseBody(Buffer.from(`{${members.join(",")}}`));
+  assert.match(String(parsed.ok ? "" : parsed.detail[0]?.ctx?.["error"]), /more than 100000 members/);
+  assert.equal(parseBody(Buffer.from(`{${members.slice(1).join(",")}}`)).ok, true);
+});
+
 test("brackets, commas and escaped quotes inside of strings count for nothing", () => {
   const text = `${'\\"[{,'.repeat(1_000_000)}\\\\`;
   assert.equal(parseBody(Buffer.from(`{"a":"${text}"}`)).ok, true);
+  for (let length = 55; length < 75; length++) {
+    for (const tail of ["", "\\\\", '\\"', '\\\\\\"', "\\\\\\\\"]) {
+      const value = { a: `${"x".repeat(length)}${tail}`, b: "[".repeat(200) };
+      assert.deepEqual(parseBody(Buffer.from(JSON.stringify(value))), { ok: true, value });
+    }
+  }
 });
 
 test("a random cut of a valid body is refused at or before its end", () => {

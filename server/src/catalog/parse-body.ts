@@ -4,6 +4,8 @@ import { createErrorDetail, type ErrorDetail } from "@sluice/protocol";
 export const MAX_DEPTH = 100;
 /** Most values in one body: bounds the memory that a small body can unfold to. */
 export const MAX_VALUES = 1_000_000;
+/** Most members of objects in one body: reading one takes a hundred times as long as reading a number of a list. */
+export const MAX_MEMBERS = 100_000;
 
 export type ParsedBody =
   | { readonly ok: true; readonly value: unknown }
@@ -40,6 +42,7 @@ function refuse(offset: number, error: string): ParsedBody {
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const OPEN_LIST = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_LIST = 0x5d;
@@ -50,6 +53,7 @@ const CLOSE_OBJECT = 0x7d;
 function findLimit(bytes: Buffer): { readonly offset: number; readonly error: string } | undefined {
   let depth = 0;
   let values = 1;
+  let members = 0;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i];
     if (byte === QUOTE) {
@@ -61,18 +65,33 @@ function findLimit(bytes: Buffer): { readonly offset: number; readonly error: st
         return { offset: i, error: `The body is nested deeper than ${MAX_DEPTH} levels` };
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth--;
     else if (byte === COMMA) values++;
+    else if (byte === COLON) members++;
+    if (members > MAX_MEMBERS) return { offset: i, error: `The body holds more than ${MAX_MEMBERS} members` };
     if (values > MAX_VALUES) return { offset: i, error: `The body holds more than ${MAX_VALUES} values` };
   }
   return undefined;
 }
 
+/** Bytes looked at one by one before a native search: a string full of escaped quotes would start one for each. */
+const NEAR = 64;
+
+/** The closing quote of the string that begins at `start`, or -1. */
 function findStringEnd(bytes: Buffer, start: number): number {
-  for (let end = bytes.indexOf(QUOTE, start + 1); end !== -1; end = bytes.indexOf(QUOTE, end + 1)) {
+  let i = start + 1;
+  for (;;) {
+    for (const near = Math.min(i + NEAR, bytes.length); i < near; i++) {
+      if (bytes[i] === BACKSLASH) i++;
+      else if (bytes[i] === QUOTE) return i;
+    }
+    if (i >= bytes.length) return -1;
+    const quote = bytes.indexOf(QUOTE, i);
+    if (quote === -1) return -1;
+    // Backslashes right before the quote decide; at most back to `i`, which no backslash escapes.
     let backslashes = 0;
-    while (bytes[end - 1 - backslashes] === BACKSLASH) backslashes++;
-    if (backslashes % 2 === 0) return end;
+    while (quote - 1 - backslashes >= i && bytes[quote - 1 - backslashes] === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return quote;
+    i = quote + 1;
   }
-  return -1;
 }
 
 /** Characters before the first byte that is not UTF-8. */
