@@ -1,0 +1,154 @@
+/** What a stranger installs: every published package, packed as for the registry, in an empty folder. */
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { PACKAGES, packAll } from "./pack.ts";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("..", import.meta.url));
+const MB = 1e6;
+
+let folder: string;
+let tarballs: Awaited<ReturnType<typeof packAll>>;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sluice-pack-"));
+  tarballs = await packAll(join(folder, "tarballs"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+async function install(
+  name: string,
+  packages: readonly (keyof typeof tarballs)[],
+  extra: readonly string[] = [],
+): Promise<string> {
+  const target = join(folder, name);
+  await run("mkdir", ["-p", target]);
+  await writeFile(join(target, "package.json"), '{"private":true,"type":"module"}');
+  const paths = packages.map((each) => tarballs[each]);
+  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...paths, ...extra], {
+    cwd: target,
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" },
+    timeout: 300_000,
+  });
+  return target;
+}
+
+/** Apparent bytes of a tree, links not followed. */
+async function measure(path: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  }
+  return bytes;
+}
+
+test("the installed command serves a request on compiled code, within its size", async () => {
+  const target = await install("sluice", PACKAGES);
+  const bin = join(target, "node_modules/.bin/sluice");
+  const data = join(target, "data");
+  const { stdout } = await run(process.execPath, [bin, "--version"]);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  const server = spawn(
+    process.execPath,
+    [bin, "serve", "--port", "0", "--data", data, "--log-level", "error"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: 120_000,
+      killSignal: "SIGKILL",
+    },
+  );
+  try {
+    const url = await readUrl(server.stdout!);
+    const out = join(target, "picture.jpg");
+    const fields = ["prompt=a red apple", "num_inference_steps=2", "image_size=square"];
+    await run(process.execPath, [bin, "run", "fal-ai/flux-pro", ...fields, "--data", data, "--out", out], {
+      env: { ...process.env, SLUICE_URL: url },
+      timeout: 60_000,
+    });
+    assert.ok((await stat(out)).size > 1000);
+  } finally {
+    server.kill("SIGTERM");
+    await once(server, "exit");
+  }
+  const bytes = await measure(join(target, "node_modules"));
+  const budget = 450 * MB * 1.05;
+  assert.ok(bytes <= budget, `sluice installs ${(bytes / MB).toFixed(0)} MB, budget ${budget / MB} MB`);
+});
+
+test("the client and the proxy run on Node 20, 22 and 24, and the client stays small", async () => {
+  const target = await install("client", ["protocol", "client", "proxy"]);
+  await writeFile(
+    join(target, "try.js"),
+    `import * as fal from "@sluice/client";
+     import { createFalClient } from "@sluice/client";
+     import * as proxy from "@sluice/proxy";
+     const client = createFalClient({ credentials: "id:secret", url: "http://127.0.0.1:9", retry: { maxRetries: 0 } });
+     const error = await client.run("owner/model", { input: {} }).then(() => undefined, (thrown) => thrown);
+     if (!(error instanceof Error)) throw new Error("nothing listens there");
+     console.log(process.versions.node.split(".")[0], typeof fal.subscribe, Object.keys(proxy).length > 0);`,
+  );
+  for (const [major, node] of await findNodes(target)) {
+    const { stdout } = await run(node, ["try.js"], { cwd: target, timeout: 60_000 });
+    assert.equal(stdout, `${major} function true\n`);
+  }
+  let bytes = await measure(join(target, "node_modules/@sluice/client"));
+  bytes += await measure(join(target, "node_modules/@sluice/protocol"));
+  assert.ok(bytes <= 1.05 * MB, `@sluice/client is ${(bytes / MB).toFixed(2)} MB, budget 1 MB`);
+});
+
+test("npm ci of the repository stays within its size", async (t) => {
+  const modules = join(root, "node_modules");
+  const sizes: [string, number][] = [];
+  for (const entry of await readdir(modules, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue; // Workspaces are links.
+    if (!entry.name.startsWith("@")) {
+      sizes.push([entry.name, await measure(join(modules, entry.name))]);
+      continue;
+    }
+    for (const scoped of await readdir(join(modules, entry.name), { withFileTypes: true })) {
+      if (scoped.isDirectory()) {
+        sizes.push([`${entry.name}/${scoped.name}`, await measure(join(modules, entry.name, scoped.name))]);
+      }
+    }
+  }
+  sizes.sort(([, a], [, b]) => b - a);
+  for (const [name, bytes] of sizes.slice(0, 10))
+    t.diagnostic(`${(bytes / MB).toFixed(1).padStart(7)} MB  ${name}`);
+  const total = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
+  t.diagnostic(`${(total / MB).toFixed(1).padStart(7)} MB  in all`);
+  assert.ok(total <= 900 * MB * 1.05, `npm ci installs ${(total / MB).toFixed(0)} MB, budget 900 MB`);
+});
+
+/** Other versions of Node come from the registry, as this project's own does. */
+async function findNodes(target: string): Promise<(readonly [number, string])[]> {
+  const nodes: (readonly [number, string])[] = [[24, process.execPath]];
+  for (const major of [20, 22]) {
+    const place = join(target, `node-${major}`);
+    await run("mkdir", ["-p", place]);
+    await writeFile(join(place, "package.json"), '{"private":true,"allowScripts":{"node":true}}');
+    await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", `node@${major}`], {
+      cwd: place,
+      timeout: 300_000,
+    });
+    nodes.push([major, join(place, "node_modules/node/bin/node")]);
+  }
+  return nodes;
+}
+
+async function readUrl(stream: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface({ input: stream })) {
+    const url = /^listening on (\S+)$/.exec(line)?.[1];
+    if (url === undefined) continue;
+    stream.resume();
+    return url;
+  }
+  throw new Error("The server did not start.");
+}
