@@ -38,8 +38,10 @@ export function createUploadReceiver(context: GatewayContext, respond: Respond):
     const free = await blobs.getFreeBytes().catch(() => undefined);
     return free !== undefined && free - bytes < settings.minFreeBytes;
   };
-  const storageFull = (): Response =>
-    respond.sentence(503, "The server is short of storage; try again later.", { "retry-after": "60" });
+  const storageClosed = (): Response =>
+    respond.sentence(503, "The server cannot store files at the moment; try again later.", {
+      "retry-after": "60",
+    });
   const tooLarge = (): Response => respond.sentence(413, "Request body too large");
   const overLimit = (): Response =>
     respond.flat("rate_limited", "The storage limit of this key is reached; remove files first.", {
@@ -48,7 +50,7 @@ export function createUploadReceiver(context: GatewayContext, respond: Respond):
 
   return {
     async findRoom({ accountId, keyId }) {
-      if (await isDiskShort(0)) return storageFull();
+      if (await isDiskShort(0)) return storageClosed();
       const key = keyId === null ? undefined : await keys.find(keyId);
       const limit = key?.limits.storedBytes;
       if (limit === undefined) return { maxBytes: null };
@@ -62,12 +64,15 @@ export function createUploadReceiver(context: GatewayContext, respond: Respond):
       const refuseSize = (): Response => (maxBytes < settings.maxUploadBytes ? overLimit() : tooLarge());
       const declared = Number(request.headers.get("content-length") ?? 0);
       if (declared > maxBytes) return refuseSize();
-      if (await isDiskShort(declared)) return storageFull();
+      if (await isDiskShort(declared)) return storageClosed();
       try {
         return await store(readChunks(request.body), { maxBytes, signal: request.signal });
       } catch (error) {
         if (error instanceof BlobTooLargeError) return refuseSize();
-        if (isStorageFull(error)) return storageFull();
+        if (isStorageClosed(error)) {
+          context.logger.error({ err: error }, "uploads cannot be stored: the disk is full or read-only");
+          return storageClosed();
+        }
         // Nobody is left to read this answer; it ends the call without an alarm.
         if (request.signal.aborted || error instanceof BrokenBodyError)
           return respond.sentence(400, "The upload broke off before its end.", { connection: "close" });
@@ -97,8 +102,9 @@ async function* readChunks(body: ReadableStream<Uint8Array> | null): AsyncGenera
   }
 }
 
-function isStorageFull(error: unknown): boolean {
-  if (error instanceof DatabaseError) return error.kind === "full";
+/** The disk is full or read-only: nothing that this call could do about it. */
+function isStorageClosed(error: unknown): boolean {
+  if (error instanceof DatabaseError) return error.kind === "full" || error.kind === "read_only";
   const { code } = error as NodeJS.ErrnoException;
-  return code === "ENOSPC" || code === "EDQUOT";
+  return code === "ENOSPC" || code === "EDQUOT" || code === "EROFS";
 }
