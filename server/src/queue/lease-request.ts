@@ -74,31 +74,39 @@ async function takeNext(
 ): Promise<Taken | undefined> {
   const now = context.clock.now();
   const endpointIds = await findOpenEndpoints(context, tx, offer);
-  for (let passed = 0; endpointIds.length > 0 && passed < MAX_PASSED_OVER; passed++) {
-    let head = await findNext(tx, endpointIds, now);
-    if (head === undefined) return undefined;
-    if (context.database.dialect === "postgres") {
-      // Another process may hold the very head: the next one behind it will do.
-      const locked = await tx.get<HeadRow>(`${SELECT_HEAD} FOR UPDATE SKIP LOCKED`, [head.endpoint_id, now]);
-      if (locked === undefined) {
-        endpointIds.splice(endpointIds.indexOf(head.endpoint_id), 1);
-        continue;
-      }
-      head = locked;
+  /** Next of an app whose first in line must wait for its key; null when nobody else waits. */
+  const beside = new Map<string, HeadRow | null>();
+  for (let passed = 0; passed < MAX_PASSED_OVER; passed++) {
+    const heads = await findHeads(tx, endpointIds, now);
+    for (const [app, row] of heads) {
+      if (beside.has(app) || !(await isKeyBusy(tx, row))) continue;
+      beside.set(app, await findBesideBusyKeys(context, tx, app, endpointIds, now));
     }
-    if (await isKeyBusy(context, tx, head)) {
-      const free = await findBesideBusyKeys(context, tx, head.app, endpointIds, now);
-      if (free === undefined) {
-        // Nobody of this app may start now; the offer's other apps may.
-        const { app } = head;
-        const others = endpointIds.filter((id) => id !== app && !id.startsWith(`${app}/`));
-        endpointIds.splice(0, endpointIds.length, ...others);
-        continue;
+    let head = chooseApp(heads, beside);
+    if (head === undefined) return undefined;
+    if (!beside.has(head.app)) {
+      if (context.database.dialect === "postgres") {
+        // Another process may hold the very head: the next one behind it will do.
+        const locked = await tx.get<HeadRow>(`${SELECT_HEAD} FOR UPDATE SKIP LOCKED`, [
+          head.endpoint_id,
+          now,
+        ]);
+        if (locked === undefined) {
+          endpointIds.splice(endpointIds.indexOf(head.endpoint_id), 1);
+          continue;
+        }
+        head = locked;
+        // Looked at again under the key's lock: two processes must not both take the last place.
+        await lockKey(tx, head);
+        if (await isKeyBusy(tx, head)) {
+          beside.set(head.app, await findBesideBusyKeys(context, tx, head.app, endpointIds, now));
+          continue;
+        }
       }
-      head = free;
     }
     if (head.start_deadline_at !== null && head.start_deadline_at <= now) {
       await endByPlatform(tx, head, START_EXPIRED, now, changes);
+      beside.delete(head.app);
       continue;
     }
     return take(context, tx, (await findHinted(context, tx, head, offer, now)) ?? head, offer, now, changes);
@@ -117,21 +125,33 @@ async function findOpenEndpoints(
   return waiting.filter((id) => !paused.some((row) => row.endpoint_id === id));
 }
 
-/** The first in line of each app; among apps the higher priority, then the older request. */
-async function findNext(
+/** The first in line of each app. */
+async function findHeads(
   tx: Statements,
   endpointIds: readonly string[],
   now: number,
-): Promise<HeadRow | undefined> {
+): Promise<Map<string, HeadRow>> {
   const heads = new Map<string, HeadRow>();
   for (const endpointId of endpointIds) {
     const row = await tx.get<HeadRow>(SELECT_HEAD, [endpointId, now]);
     if (row === undefined) continue;
     const first = heads.get(row.app);
-    if (first === undefined || compareEntries(toEntry(row), toEntry(first)) < 0) heads.set(row.app, row);
+    if (first === undefined || compareEntries(toEntry(row), toEntry(first)) < 0) {
+      heads.set(row.app, row);
+    }
   }
+  return heads;
+}
+
+/** Among apps the higher priority is next, then the older request. */
+function chooseApp(
+  heads: ReadonlyMap<string, HeadRow>,
+  beside: ReadonlyMap<string, HeadRow | null>,
+): HeadRow | undefined {
   let next: HeadRow | undefined;
-  for (const row of heads.values()) {
+  for (const [app, first] of heads) {
+    const row = beside.has(app) ? beside.get(app) : first;
+    if (row === null || row === undefined) continue;
     if (
       next === undefined ||
       row.priority < next.priority ||
@@ -144,21 +164,19 @@ async function findNext(
 }
 
 /** Whether the request's key already runs as many requests as it may. */
-async function isKeyBusy(
-  context: QueueContext,
-  tx: Statements,
-  row: Pick<HeadRow, "key_id" | "key_concurrency">,
-): Promise<boolean> {
+async function isKeyBusy(tx: Statements, row: Pick<HeadRow, "key_id" | "key_concurrency">): Promise<boolean> {
   if (row.key_id === null || row.key_concurrency === null) return false;
-  if (context.database.dialect === "postgres") {
-    // One at a time per key, so that two processes do not both take the last place.
-    await tx.get("SELECT pg_advisory_xact_lock(hashtext($1))", [row.key_id]);
-  }
   const running = await tx.get<{ count: number }>(
     "SELECT count(*) AS count FROM requests WHERE state = 'running' AND key_id = $1",
     [row.key_id],
   );
   return (running?.count ?? 0) >= row.key_concurrency;
+}
+
+/** PostgreSQL: one lease at a time for a key with a limit. */
+async function lockKey(tx: Statements, row: Pick<HeadRow, "key_id" | "key_concurrency">): Promise<void> {
+  if (row.key_id === null || row.key_concurrency === null) return;
+  await tx.get("SELECT pg_advisory_xact_lock(hashtext($1))", [row.key_id]);
 }
 
 /**
@@ -171,7 +189,7 @@ async function findBesideBusyKeys(
   app: string,
   endpointIds: readonly string[],
   now: number,
-): Promise<HeadRow | undefined> {
+): Promise<HeadRow | null> {
   const heads: HeadRow[] = [];
   const places = endpointIds.map((_, index) => `$${index + 4}`).join(", ");
   const lock = context.database.dialect === "postgres" ? " FOR UPDATE SKIP LOCKED" : "";
@@ -191,8 +209,11 @@ async function findBesideBusyKeys(
     if (row !== undefined) heads.push(row);
   }
   heads.sort((a, b) => compareEntries(toEntry(a), toEntry(b)));
-  for (const row of heads) if (!(await isKeyBusy(context, tx, row))) return row;
-  return undefined;
+  for (const row of heads) {
+    if (context.database.dialect === "postgres") await lockKey(tx, row);
+    if (!(await isKeyBusy(tx, row))) return row;
+  }
+  return null;
 }
 
 /** Of those with the same rank as the first in line, one that this runner has served the like of before. */

@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { AccountId, RequestId } from "../../ids.ts";
+import type { RequestFilter, RequestRecord } from "../request-queue.ts";
+import {
+  createRequest,
+  createResult,
+  enqueue,
+  key,
+  lease,
+  OFFER,
+  type QueueFixture,
+} from "./queue-fixture.ts";
+
+/** What is told afterwards. */
+export function testHistory(open: () => Promise<QueueFixture>): void {
+  test("log lines come back in order, from where the reader left off", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const id = await enqueue(fixture);
+    const leased = await lease(fixture);
+    const log = (message: string) => ({
+      kind: "log",
+      at: clock.now(),
+      data: { message, level: "STDOUT", labels: { part: "a" } },
+    });
+    await queue.appendEvents(leased, [
+      log("one"),
+      { kind: "loaded", at: clock.now(), data: { ms: 5 } },
+      log("two"),
+    ]);
+    await queue.appendEvents(leased, [log("three")]);
+    await queue.appendEvents(leased, []);
+    const logs = await queue.listLogs(id);
+    assert.deepEqual(
+      logs.map((line) => line.message),
+      ["one", "two", "three"],
+    );
+    assert.deepEqual(logs[0], {
+      message: "one",
+      level: "STDOUT",
+      source: "USER",
+      timestamp: new Date(clock.now()).toISOString(),
+      labels: { part: "a" },
+      sequence: logs[0]?.sequence,
+    });
+    assert.deepEqual(
+      (await queue.listLogs(id, logs[0]?.sequence)).map((line) => line.message),
+      ["two", "three"],
+    );
+    assert.equal((await queue.listLogs(id, 0, 2)).length, 2);
+    assert.deepEqual(await queue.listLogs(createRequest(clock).id), []);
+  });
+
+  test("a request's history tells every attempt", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const id = await enqueue(fixture);
+    await queue.abandon(await lease(fixture), { kind: "server_error", message: "crashed" });
+    clock.advance(31_000);
+    const second = await lease(fixture);
+    await queue.cancel(id);
+    await queue.complete(second, createResult({ state: "cancelled", statusCode: 499 }));
+    const events = await queue.listEvents(id);
+    assert.deepEqual(
+      events.map((event) => [event.kind, event.attempt]),
+      [
+        ["accepted", 0],
+        ["leased", 1],
+        ["abandoned", 1],
+        ["leased", 2],
+        ["cancel_requested", 2],
+        ["ended", 2],
+      ],
+    );
+    for (let i = 1; i < events.length; i++) assert.ok(events[i]!.sequence > events[i - 1]!.sequence);
+    assert.deepEqual(events[2]?.data, { failure: "server_error", message: "crashed" });
+  });
+
+  /** 60 requests of three accounts, four keys, three endpoints, in every state. */
+  async function fill(fixture: QueueFixture): Promise<RequestRecord[]> {
+    const { queue, clock } = fixture;
+    const ids: RequestId[] = [];
+    for (let i = 0; i < 60; i++) {
+      clock.advance(i % 3 === 0 ? 0 : 1_000);
+      const endpointId = ["fal-ai/flux-pro", "fal-ai/flux-pro/v1.1", "fal-ai/flux/dev"][i % 3]!;
+      const accountId = `account-${i % 2}` as AccountId;
+      const id = await enqueue(fixture, { ...key(`key-${i % 4}`), accountId, endpointId });
+      ids.push(id);
+      if (i % 5 === 0) continue;
+      const leased = await lease(fixture, { endpointIds: [endpointId] });
+      if (i % 7 === 0) continue;
+      clock.advance(i * 37);
+      const statusCode = i % 11 === 0 ? 422 : i % 13 === 0 ? 500 : 200;
+      const state = statusCode === 200 ? "succeeded" : "failed";
+      await queue.complete(leased, createResult({ statusCode, state }));
+    }
+    await queue.cancel(ids[55]!);
+    const records: RequestRecord[] = [];
+    for (const id of ids) records.push((await queue.find(id))!);
+    return records;
+  }
+
+  const filters: Record<string, (some: RequestRecord) => Partial<RequestFilter>> = {
+    "without a filter": () => ({}),
+    "of an account": () => ({ accountId: "account-1" as AccountId }),
+    "of a key": () => ({ keyId: key("key-2").keyId }),
+    "of endpoints": () => ({ endpointIds: ["fal-ai/flux/dev", "fal-ai/flux-pro"] }),
+    "of no endpoint": () => ({ endpointIds: [] }),
+    "by state": () => ({ states: ["queued", "running"] }),
+    "that ended badly": () => ({ states: ["failed", "cancelled"] }),
+    "that succeeded": () => ({ outcome: "success" }),
+    "with the caller's errors": () => ({ outcome: "user_error", accountId: "account-0" as AccountId }),
+    "with the platform's errors": () => ({ outcome: "error" }),
+    "of a span of time": (some) => ({ startAt: some.createdAt, endAt: some.createdAt + 20_000 }),
+    "by id": (some) => ({ requestId: some.id }),
+    "by everything at once": () => ({
+      accountId: "account-1" as AccountId,
+      keyId: key("key-3").keyId,
+      endpointIds: ["fal-ai/flux-pro", "fal-ai/flux-pro/v1.1"],
+      states: ["succeeded", "failed"],
+      outcome: "success",
+      startAt: 0,
+    }),
+  };
+
+  test("history pages hold what the filter names, each once, in order", async () => {
+    await using fixture = await open();
+    const records = await fill(fixture);
+    for (const sortBy of [undefined, "created_at", "ended_at", "duration"] as const) {
+      for (const [name, create] of Object.entries(filters)) {
+        const filter = { ...create(records[20]!), ...(sortBy === undefined ? {} : { sortBy }) };
+        const expected = records.filter((record) => matches(record, filter)).sort(compareBy(sortBy));
+        const listed: RequestRecord[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = await fixture.queue.listRequests({
+            ...filter,
+            limit: 7,
+            ...(cursor === undefined ? {} : { cursor }),
+          });
+          assert.ok(page.requests.length <= 7);
+          listed.push(...page.requests);
+          cursor = page.nextCursor ?? undefined;
+        } while (cursor !== undefined);
+        assert.deepEqual(
+          listed.map((record) => record.id),
+          expected.map((record) => record.id),
+          `${name}, sorted by ${sortBy}`,
+        );
+        if (listed[0] !== undefined) assert.deepEqual(listed[0], expected[0]);
+      }
+    }
+  });
+
+  test("a page is not disturbed by requests that arrive while it is turned", async () => {
+    await using fixture = await open();
+    const ids: RequestId[] = [];
+    for (let i = 0; i < 10; i++) ids.push(await enqueue(fixture));
+    const first = await fixture.queue.listRequests({ limit: 5 });
+    for (let i = 0; i < 5; i++) await enqueue(fixture);
+    const second = await fixture.queue.listRequests({ limit: 5, cursor: first.nextCursor! });
+    assert.deepEqual(
+      [...first.requests, ...second.requests].map((record) => record.id),
+      ids.reverse(),
+    );
+    assert.equal(second.nextCursor, null);
+  });
+
+  test("a cursor that no page gave out is refused", async () => {
+    await using fixture = await open();
+    for (const cursor of ["", "nonsense", Buffer.from("1:2").toString("base64url"), "Mg=="]) {
+      await assert.rejects(fixture.queue.listRequests({ limit: 5, cursor }), { name: "CursorError" });
+    }
+  });
+
+  test("stats tell depth, oldest wait and what runs, per endpoint", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    assert.deepEqual(await queue.getStats(), []);
+    const oldest = clock.now();
+    await enqueue(fixture, { endpointId: "fal-ai/other" });
+    await enqueue(fixture, { endpointId: "fal-ai/other" });
+    clock.advance(5_000);
+    await enqueue(fixture);
+    await lease(fixture);
+    await enqueue(fixture);
+    await queue.pause("fal-ai/third");
+    const stats = [...(await queue.getStats())].sort((a, b) => (a.endpointId < b.endpointId ? -1 : 1));
+    assert.deepEqual(stats, [
+      {
+        endpointId: OFFER.endpointIds[0],
+        queued: 1,
+        running: 1,
+        oldestQueuedAt: clock.now(),
+        isPaused: false,
+      },
+      { endpointId: "fal-ai/other", queued: 2, running: 0, oldestQueuedAt: oldest, isPaused: false },
+      { endpointId: "fal-ai/third", queued: 0, running: 0, oldestQueuedAt: null, isPaused: true },
+    ]);
+  });
+}
+
+function matches(record: RequestRecord, filter: Partial<RequestFilter>): boolean {
+  const status = record.statusCode ?? 0;
+  const [low, high] = { success: [200, 300], user_error: [400, 500], error: [500, 600], any: [0, 999] }[
+    filter.outcome ?? "any"
+  ] as [number, number];
+  return (
+    (filter.accountId === undefined || record.accountId === filter.accountId) &&
+    (filter.keyId === undefined || record.keyId === filter.keyId) &&
+    (filter.endpointIds === undefined || filter.endpointIds.includes(record.endpointId)) &&
+    (filter.states === undefined || filter.states.includes(record.state)) &&
+    (filter.requestId === undefined || record.id === filter.requestId) &&
+    (filter.startAt === undefined || record.createdAt >= filter.startAt) &&
+    (filter.endAt === undefined || record.createdAt < filter.endAt) &&
+    status >= low &&
+    status < high &&
+    (filter.sortBy !== "ended_at" || record.endedAt !== null) &&
+    (filter.sortBy !== "duration" || (record.endedAt !== null && record.startedAt !== null))
+  );
+}
+
+function compareBy(sortBy: RequestFilter["sortBy"]): (a: RequestRecord, b: RequestRecord) => number {
+  const value = (record: RequestRecord): number =>
+    sortBy === "ended_at"
+      ? record.endedAt!
+      : sortBy === "duration"
+        ? record.endedAt! - record.startedAt!
+        : record.createdAt;
+  return (a, b) => value(b) - value(a) || (a.id < b.id ? 1 : -1);
+}
