@@ -68,6 +68,15 @@ export type Outcome =
   /** It was told to stop. */
   | { readonly kind: "stopped"; readonly reason: Exclude<CancelReason, "timed_out"> };
 
+export interface ExecuteOptions {
+  readonly events: RequestEvents;
+  readonly signal: AbortSignal;
+  /** Called when a worker starts on the request. */
+  readonly onRun?: (() => void) | undefined;
+  /** Called when the worker is free for the next one: storing what it made is the runner's work. */
+  readonly onFree?: (() => void) | undefined;
+}
+
 /**
  * Makes one attempt: checks the input, takes a worker, runs the model, stores what it made. The signal's reason is a
  * {@link CancelReason}. Files of an attempt that does not end with a result are removed again.
@@ -78,7 +87,7 @@ export async function executeRequest(
   execution: Execution,
   file: PoolFile,
   parts: ExecutionParts,
-  options: { readonly events: RequestEvents; readonly signal: AbortSignal; readonly onRun?: () => void },
+  options: ExecuteOptions,
 ): Promise<Outcome> {
   const { events } = options;
   const entry = parts.catalog.find(execution.endpointId);
@@ -107,9 +116,9 @@ export async function executeRequest(
     outcome = await runWorker(execution, validation.input, taken, parts, events, signal);
   } finally {
     clearTimeout(timer);
-    // The worker is free; storing is the runner's work.
     taken.release();
   }
+  options.onFree?.();
   return await finish(outcome, execution, entry, parts, events, options.signal);
 }
 

@@ -77,7 +77,17 @@ export class Lane {
   }
 
   async #work(): Promise<void> {
+    const stopping = this.#stopping.signal;
     let isQueuesTurn = false;
+    let ending: Promise<void> = Promise.resolve();
+    // The slot goes on when its worker is free: one request is stored and ended while the next one runs.
+    const occupy = async (run: (onFree: () => void) => Promise<void>): Promise<void> => {
+      const { promise: isFree, resolve: onFree } = Promise.withResolvers<void>();
+      const ended = run(onFree).finally(() => this.#wake());
+      await Promise.race([isFree, ended]);
+      await ending;
+      ending = ended;
+    };
     while (!this.#draining.signal.aborted) {
       const seen = this.#wakes;
       const backOff = this.#parts.pool.getBackOff(this.#path);
@@ -89,19 +99,20 @@ export class Lane {
       const ticket = isQueuesTurn ? undefined : this.#takeTicket();
       if (ticket !== undefined) {
         isQueuesTurn = true;
-        await runDirect(ticket, this.#getFile(), this.#parts, this.#stopping.signal);
+        await occupy((onFree) => runDirect(ticket, this.#getFile(), this.#parts, { stopping, onFree }));
         continue;
       }
       const lease = await this.#lease();
       if (lease !== undefined && this.#draining.signal.aborted) {
         await this.#giveBack(lease);
       } else if (lease !== undefined) {
-        await runLease(lease, this.#getFile(), this.#parts, this.#stopping.signal);
+        await occupy((onFree) => runLease(lease, this.#getFile(), this.#parts, { stopping, onFree }));
       } else if (this.#line.size === 0) {
         await this.#sleep(seen, POLL_MS);
       }
       isQueuesTurn = false;
     }
+    await ending;
   }
 
   async #lease(): Promise<Lease | undefined> {

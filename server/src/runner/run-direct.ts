@@ -28,7 +28,7 @@ export async function runDirect(
   ticket: DirectTicket,
   file: PoolFile,
   parts: DirectParts,
-  stopping: AbortSignal,
+  { stopping, onFree }: { readonly stopping: AbortSignal; readonly onFree: () => void },
 ): Promise<void> {
   const { request, onStart, signal } = ticket;
   const { id: requestId, endpointId } = request;
@@ -61,7 +61,8 @@ export async function runDirect(
     const outcome = await executeRequest(execution, file, parts, {
       events,
       signal: controller.signal,
-      ...(onStart === undefined ? {} : { onRun: onStart }),
+      onRun: onStart,
+      onFree,
     });
     answer(ticket, toResult(outcome, signal.aborted), startedAt, parts, outcome);
   } catch (error) {

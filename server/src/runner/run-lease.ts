@@ -2,7 +2,7 @@ import { getErrorStatus } from "@sluice/protocol";
 import type { CancelReason } from "@sluice/runtime/worker/messages";
 import type { RequestId } from "../ids.ts";
 import type { Lease, RequestQueue, RequestResult } from "../queue/request-queue.ts";
-import { type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
+import { type ExecuteOptions, type ExecutionParts, executeRequest, type Outcome } from "./execute-request.ts";
 import { createFlatResult, FAILURE_ERRORS } from "./failure-results.ts";
 import { reportAttempt } from "./report-attempt.ts";
 import { createRequestEvents, type RequestEvents } from "./request-events.ts";
@@ -21,13 +21,13 @@ export interface LeaseParts extends ExecutionParts {
  * Makes the attempt that a lease stands for, and tells the queue how it ended. Nothing is written once the lease is
  * lost: another attempt may have begun.
  *
- * @param stopping aborts with `shutting_down` when running requests must give up
+ * @param options `stopping` aborts when running requests must give up; `onFree` is called when the worker is free
  */
 export async function runLease(
   lease: Lease,
   file: PoolFile,
   parts: LeaseParts,
-  stopping: AbortSignal,
+  { stopping, onFree }: { readonly stopping: AbortSignal; readonly onFree: () => void },
 ): Promise<void> {
   const { queue, live, clock, logger, running } = parts;
   const { requestId, request, attempt } = lease;
@@ -53,7 +53,7 @@ export async function runLease(
     if (stopping.aborted) shutDown();
     if (request.isCancelRequested) stop("cancelled");
     changed("running");
-    const outcome = await attemptRequest(lease, file, parts, { events, signal: controller.signal });
+    const outcome = await attemptRequest(lease, file, parts, { events, signal: controller.signal, onFree });
     const state = await settle(outcome, lease, parts, events, controller.signal);
     report(lease, outcome, state, startedAt, parts);
     if (state !== undefined) changed(state);
@@ -62,7 +62,7 @@ export async function runLease(
     // The lease runs out, and the request is leased again.
     logger.error({ requestId, endpointId, attempt, error }, "The end of a request could not be written.");
   } finally {
-    isOver.abort();
+    isOver.abort("over"); // A reason of its own: the default one costs a stack trace per request.
     stopping.removeEventListener("abort", shutDown);
     running.delete(requestId);
     await heartbeat;
@@ -102,7 +102,7 @@ async function attemptRequest(
   lease: Lease,
   file: PoolFile,
   parts: LeaseParts,
-  options: Parameters<typeof executeRequest>[3],
+  options: ExecuteOptions,
 ): Promise<Outcome> {
   const { request, requestId, input, attempt } = lease;
   const { accountId, endpointId, timeoutMs, headers, fileLifecycle } = request;

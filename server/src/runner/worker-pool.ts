@@ -43,7 +43,7 @@ export class WorkerPool implements AsyncDisposable {
     const entry = found ?? this.#start(file);
     entry.isTaken = true;
     this.#changed();
-    entry.idle?.abort();
+    entry.idle?.abort("taken or gone");
     entry.log = options.log;
     try {
       const worker = await abortable(entry.ready, options.signal);
@@ -191,14 +191,14 @@ export class WorkerPool implements AsyncDisposable {
 
   async #stop(entry: Entry): Promise<void> {
     entry.state = "gone";
-    entry.idle?.abort();
+    entry.idle?.abort("taken or gone");
     await entry.process.stop();
   }
 
   #forget(entry: Entry, exit: WorkerExit): void {
     this.#entries.delete(entry);
     this.#changed();
-    entry.idle?.abort();
+    entry.idle?.abort("taken or gone");
     const wasInUse = entry.state === "busy" || entry.state === "idle";
     entry.state = "gone";
     if (!wasInUse || (exit.kind !== "crashed" && exit.kind !== "out_of_memory")) return;
