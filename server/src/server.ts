@@ -71,6 +71,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
       readInputFile: createIngest({
         files: store.files,
         settings,
+        findAccount: (id) => store.keys.findAccount(id),
         verifyIdentity: (path, identity) => verifyFileIdentity(tokens, path, identity),
       }),
       metrics,

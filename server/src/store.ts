@@ -6,8 +6,8 @@ import { migrateDatabase } from "./database/migrate-database.ts";
 import { openSqliteDatabase } from "./database/sqlite-database.ts";
 import type { BlobStore } from "./files/blob-store.ts";
 import { createFileStore } from "./files/create-file-store.ts";
-import { openDiskBlobStore } from "./files/disk-blob-store.ts";
 import type { FileStore } from "./files/file-store.ts";
+import { openBlobStore } from "./files/open-blob-store.ts";
 import type { KeyId } from "./ids.ts";
 import { createKeyStore } from "./keys/create-key-store.ts";
 import type { KeyLimits, KeyStore } from "./keys/key-store.ts";
@@ -29,6 +29,7 @@ export interface Store extends AsyncDisposable {
 /**
  * Opens the store that the settings name and brings it up to date. One process holds a data folder at a time.
  * @throws DatabaseError when the folder is held, damaged, read-only, full, or written by a newer version
+ * @throws StorageUrlError when the storage is a URL that cannot be used
  */
 export async function openStore(options: {
   readonly settings: Settings;
@@ -41,7 +42,7 @@ export async function openStore(options: {
   const database = await openSqliteDatabase({ path: join(dataDir, "sluice.db"), clock, logger });
   try {
     await migrateDatabase(database);
-    const blobs = await openDiskBlobStore({ dir: join(dataDir, "blobs") });
+    const blobs = await openBlobStore({ storageUrl: settings.storageUrl, dir: join(dataDir, "blobs") });
     const keys = createKeyStore({ database, clock });
     const getKeyLimits = async (keyId: KeyId): Promise<KeyLimits | undefined> =>
       (await keys.find(keyId))?.limits;
@@ -55,6 +56,7 @@ export async function openStore(options: {
       queue: createRequestQueue({ database, blobs, clock, logger, getKeyLimits, retentionMs }),
       async [Symbol.asyncDispose]() {
         await keys[Symbol.asyncDispose]();
+        await blobs[Symbol.asyncDispose]?.();
         await database[Symbol.asyncDispose]();
       },
     };

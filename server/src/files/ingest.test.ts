@@ -41,6 +41,9 @@ async function listen(
 /** In these tests 127.0.0.1 stands for the public Internet and every other address for a private network. */
 const LOOPBACK_IS_PUBLIC: Partial<DownloadRules> = { isAllowed: (address) => address === "127.0.0.1" };
 
+/** No account has a name and no URL is signed. */
+const NOBODY = { findAccount: async () => undefined, verifyIdentity: () => false };
+
 function open(
   storage: TestStorage,
   rules: Partial<DownloadRules> = {},
@@ -49,6 +52,7 @@ function open(
   return createIngest({
     files: storage.files,
     settings: { allowPrivateInputs: false },
+    ...NOBODY,
     download: { ...LOOPBACK_IS_PUBLIC, ...rules },
     ...more,
   });
@@ -167,6 +171,7 @@ test("every way to write an address that is not public is refused without a conn
   const ingest = createIngest({
     files: storage.files,
     settings: { allowPrivateInputs: false },
+    ...NOBODY,
     download: {
       resolve: async (name) => {
         const address = names[name];
@@ -225,7 +230,7 @@ test("every way to write an address that is not public is refused without a conn
 test("an operator may allow private addresses", async () => {
   await using storage = await openTestStorage();
   await using site = await listen((_, response) => response.end("inside"));
-  const ingest = createIngest({ files: storage.files, settings: { allowPrivateInputs: true } });
+  const ingest = createIngest({ files: storage.files, settings: { allowPrivateInputs: true }, ...NOBODY });
   const file = await ingest(`http://127.0.0.1:${site.port}/`, options);
   assert.ok(file.ok && Buffer.from(file.bytes).toString() === "inside");
   assert.equal(

@@ -26,9 +26,9 @@ export interface IngestParts {
   readonly files: FileStore;
   readonly settings: Pick<Settings, "allowPrivateInputs">;
   /** Nickname of an account, for access rules that name one. */
-  readonly findAccount?: (accountId: AccountId) => Promise<{ readonly nickname: string } | undefined>;
+  readonly findAccount: (accountId: AccountId) => Promise<{ readonly nickname: string } | undefined>;
   /** Says whether `identity` of a signed URL opens this file. */
-  readonly verifyIdentity?: (path: string, identity: string) => boolean;
+  readonly verifyIdentity: (path: string, identity: string) => boolean;
   /** Replaces rules of downloads. */
   readonly download?: Partial<DownloadRules>;
 }
@@ -99,7 +99,7 @@ async function readStored(
   const file = path === undefined ? undefined : await parts.files.find(path);
   if (file === undefined) return undefined;
   const identity = new URL(text).searchParams.get("identity");
-  const isSigned = identity !== null && parts.verifyIdentity?.(file.path, identity) === true;
+  const isSigned = identity !== null && parts.verifyIdentity(file.path, identity);
   const decision = isSigned ? "allow" : await decide(file, parts, options.accountId);
   if (decision === "hide") return refuseDownload(options, "there is no such file");
   if (decision === "forbid")
@@ -122,7 +122,7 @@ async function decide(
   { findAccount }: IngestParts,
   accountId: AccountId,
 ): Promise<ReturnType<typeof decideAccess>> {
-  const account = file.acl.rules.length === 0 ? undefined : await findAccount?.(accountId);
+  const account = file.acl.rules.length === 0 ? undefined : await findAccount(accountId);
   return decideAccess(file, { accountId, nickname: account?.nickname });
 }
 

@@ -73,11 +73,17 @@ test("a storage that stumbles is asked again, one that refuses says so", { timeo
   await assert.rejects(blobs.read("k"));
   server.failures.push(403);
   await assert.rejects(blobs.find("k"));
-  await using wrong = await openS3BlobStore({ url: server.url.replace("//bucket", "//other"), client });
-  await assert.rejects(wrong.read("k"));
 });
 
 test("a storage URL that cannot be used says what it should look like", async () => {
   for (const url of ["", "bucket", "http://x", "s3:", "s3:///x", "s3://bucket?endpoint=nowhere"])
     await assert.rejects(openS3BlobStore({ url, client }), StorageUrlError, url);
+});
+
+test("a bucket that is not there or may not be read is said at open", async () => {
+  await using server = await startS3Server();
+  const url = server.url.replace("//bucket", "//other");
+  await assert.rejects(openS3BlobStore({ url, client }), /cannot be read \(NoSuchBucket/);
+  server.failures.push(403);
+  await assert.rejects(openS3BlobStore({ url: server.url, client }), StorageUrlError);
 });

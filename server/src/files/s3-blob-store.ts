@@ -20,6 +20,14 @@ export async function openS3BlobStore(options: {
   const { bucket, prefix, config } = parseStorageUrl(options.url);
   const sdk = await loadSdk();
   const client = new sdk.S3Client({ ...config, ...options.client });
+  // A wrong name or missing credentials are said now, not when the first file is lost.
+  try {
+    await client.send(new sdk.ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 }));
+  } catch (cause) {
+    client.destroy();
+    const { name, message } = cause as Error;
+    throw new StorageUrlError(`names a storage that cannot be read (${name}: ${message})`, { cause });
+  }
   const toObject = (key: string): { Bucket: string; Key: string } => {
     assertBlobKey(key);
     return { Bucket: bucket, Key: prefix + key };
@@ -79,10 +87,10 @@ export async function openS3BlobStore(options: {
   };
 }
 
-/** The storage's URL cannot be used: says what it should look like. */
+/** The storage's URL cannot be used: says what is wrong and what it should look like. */
 export class StorageUrlError extends Error {
-  constructor(problem: string) {
-    super(`SLUICE_STORAGE_URL ${problem}; for example s3://bucket/prefix?region=eu-central-1.`);
+  constructor(problem: string, options: { cause?: unknown } = {}) {
+    super(`SLUICE_STORAGE_URL ${problem}; for example s3://bucket/prefix?region=eu-central-1.`, options);
     this.name = "StorageUrlError";
   }
 }
