@@ -104,7 +104,7 @@ export interface RunContext<State = unknown> {
   /** Emits one event of a streamed answer; the returned output is the last event. */
   readonly emit: (partial: unknown) => void;
   readonly files: InputFiles;
-  /** Ask before making previews: false when nobody listens. */
+  /** Ask before making each preview: false while nobody looks. Listeners come and go during a run. */
   readonly wantsPreviews: boolean;
   /** Headers of the call that model code may see (never credentials), names in lower case. */
   readonly headers: Readonly<Record<string, string>>;

@@ -47,6 +47,9 @@ function receive(message: ToWorker): void {
     case "run":
       run(message.run);
       break;
+    case "previews":
+      if (current?.run.runId === message.runId) current.setWantsPreviews(message.areWanted);
+      break;
     case "cancel":
       if (current?.run.runId === message.runId) current.cancel(message.reason);
       break;

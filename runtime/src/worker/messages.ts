@@ -18,6 +18,8 @@ export type ToWorker =
       readonly settings: Readonly<Record<string, string>>;
     }
   | { readonly type: "run"; readonly run: WorkerRun }
+  /** Somebody began or ceased to look at this run's previews. */
+  | { readonly type: "previews"; readonly runId: string; readonly areWanted: boolean }
   | { readonly type: "cancel"; readonly runId: string; readonly reason: CancelReason }
   | { readonly type: "file"; readonly callId: number; readonly result: FileReply }
   | { readonly type: "stop" };
@@ -33,6 +35,7 @@ export interface WorkerRun {
   readonly seed: number;
   readonly input: unknown;
   readonly headers: Readonly<Record<string, string>>;
+  /** At the start; `previews` changes it. */
   readonly wantsPreviews: boolean;
 }
 

@@ -13,6 +13,7 @@ export interface RunHandle {
   readonly run: WorkerRun;
   /** Aborts the run's signal. The run ends when model code notices. */
   cancel(reason: CancelReason): void;
+  setWantsPreviews(areWanted: boolean): void;
   /** The last message of the run; never rejects. */
   readonly ended: Promise<Extract<FromWorker, { type: "done" | "failed" }>>;
 }
@@ -42,27 +43,40 @@ export class RunStopped extends Error {
 export function startRun(run: WorkerRun, host: RunHost): RunHandle {
   const controller = new AbortController();
   const { signal } = controller;
+  const audience = { wantsPreviews: run.wantsPreviews };
   const ended = host.output.during(run.runId, async () => {
     try {
-      return await callModel(run, host, signal);
+      return await callModel(run, host, audience, signal);
     } catch (error) {
       return { type: "failed", runId: run.runId, failure: toFailure(error, signal) } as const;
     } finally {
       host.output.finish(run.runId);
     }
   });
-  return { run, ended, cancel: (reason) => controller.abort(new RunStopped(reason)) };
+  return {
+    run,
+    ended,
+    cancel: (reason) => controller.abort(new RunStopped(reason)),
+    setWantsPreviews(areWanted) {
+      audience.wantsPreviews = areWanted;
+    },
+  };
+}
+
+interface Audience {
+  readonly wantsPreviews: boolean;
 }
 
 async function callModel(
   run: WorkerRun,
   host: RunHost,
+  audience: Audience,
   signal: AbortSignal,
 ): Promise<Extract<FromWorker, { type: "done" }>> {
   const { definition } = host;
   const input = await parseInput(definition.input, run.input);
   const startedAt = performance.now();
-  const output = await definition.run(input, createContext(run, host, signal));
+  const output = await definition.run(input, createContext(run, host, audience, signal));
   const inferenceMs = performance.now() - startedAt;
   const billableUnits = definition.billableUnits?.(input, output) ?? 1;
   if (!(Number.isFinite(billableUnits) && billableUnits >= 0)) {
@@ -71,7 +85,7 @@ async function callModel(
   return { type: "done", runId: run.runId, ...takeArtifacts(output), billableUnits, inferenceMs };
 }
 
-function createContext(run: WorkerRun, host: RunHost, signal: AbortSignal): RunContext {
+function createContext(run: WorkerRun, host: RunHost, audience: Audience, signal: AbortSignal): RunContext {
   const { runId } = run;
   const { send } = host;
   return {
@@ -81,7 +95,9 @@ function createContext(run: WorkerRun, host: RunHost, signal: AbortSignal): RunC
     attempt: run.attempt,
     seed: run.seed,
     headers: run.headers,
-    wantsPreviews: run.wantsPreviews,
+    get wantsPreviews() {
+      return audience.wantsPreviews;
+    },
     signal,
     log: (message, level = "INFO") => host.output.write(runId, level, String(message)),
     progress: (progress) => send({ type: "progress", runId, progress, at: Date.now() }),

@@ -147,6 +147,7 @@ function runWorker(
       progress: events.progress,
       preview: events.preview,
       emit: events.emit,
+      wantsPreviews: () => parts.live.hasPreviewListener(requestId),
       readFile: (value, options) => parts.readInputFile(value, { ...options, accountId }),
     },
     signal,

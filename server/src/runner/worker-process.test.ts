@@ -124,6 +124,7 @@ describe("a worker process", { timeout: 120_000 }, () => {
   it("hands out artifacts apart from the output, and keeps look-alikes of the caller", async () => {
     await using worker = await start(fixture("pictures.mjs"));
     const listener = createListener();
+    listener.audience.isThere = true;
     const outcome = await run(worker, "test/pictures", {
       listener,
       input: { num_images: 2 },
@@ -151,6 +152,17 @@ describe("a worker process", { timeout: 120_000 }, () => {
     assert.deepEqual(listener.emitted, [
       { images: [{ url, content_type: "image/png", width: 4, height: 3 }] },
     ]);
+  });
+
+  it("makes previews from the moment that somebody looks", async () => {
+    await using worker = await start(fixture("misbehaving.mjs"));
+    const listener = createListener();
+    setTimeout(() => {
+      listener.audience.isThere = true;
+    }, 300);
+    await run(worker, "test/polite", { listener, cancelAfterMs: 600 });
+    const first = Number(listener.previews[0]?.split(" ").at(-1));
+    assert(first > 5 && first < 30, listener.previews.join(", "));
   });
 
   it("captures everything the model prints, in order and with its level", async () => {
@@ -358,12 +370,15 @@ function createListener(): RunListener & {
   readonly phases: string[];
   readonly previews: string[];
   readonly emitted: unknown[];
+  readonly audience: { isThere: boolean };
 } {
   const lines: string[] = [];
   const phases: string[] = [];
   const previews: string[] = [];
   const emitted: unknown[] = [];
+  const audience = { isThere: false };
   return {
+    audience,
     lines,
     phases,
     previews,
@@ -373,6 +388,7 @@ function createListener(): RunListener & {
     preview: (artifact, _image, step) =>
       previews.push(`${Buffer.from(artifact.bytes).toString()} at ${step}`),
     emit: (value) => emitted.push(value),
+    wantsPreviews: () => audience.isThere,
     readFile: async (value, { loc }) =>
       value === "https://a.test/x"
         ? { ok: true, bytes: Buffer.from("bytes"), contentType: "text/plain", source: value }

@@ -117,6 +117,7 @@ export class WorkerProcess implements AsyncDisposable {
     const active: ActiveRun = {
       runId: run.runId,
       listener,
+      hasAudience: run.wantsPreviews,
       lastStepMs: 0,
       steppedAt: clock.monotonic(),
       signal,
@@ -222,6 +223,7 @@ export class WorkerProcess implements AsyncDisposable {
         run.lastStepMs = now - run.steppedAt;
         run.steppedAt = now;
         run.listener.progress(message.progress, message.at);
+        this.#tellAudience(run);
         return;
       }
       case "preview":
@@ -246,6 +248,14 @@ export class WorkerProcess implements AsyncDisposable {
       default:
         message satisfies never;
     }
+  }
+
+  /** Tells the model when the first listener came or the last one left. */
+  #tellAudience(run: ActiveRun): void {
+    const areWanted = run.listener.wantsPreviews();
+    if (areWanted === run.hasAudience) return;
+    run.hasAudience = areWanted;
+    this.#send({ type: "previews", runId: run.runId, areWanted });
   }
 
   async #readFile(message: Extract<FromWorker, { type: "read_file" }>, run: ActiveRun): Promise<void> {
@@ -362,6 +372,8 @@ export interface RunListener {
   readonly log: LogListener;
   progress(progress: Progress, at: number): void;
   preview(artifact: ArtifactMessage, image: number, step: number): void;
+  /** Asked at every progress: whether anybody looks at previews. */
+  wantsPreviews(): boolean;
   emit(value: unknown): void;
   readFile(
     value: unknown,
@@ -433,6 +445,7 @@ interface ActiveRun {
   readonly runId: string;
   readonly listener: RunListener;
   readonly signal: AbortSignal;
+  hasAudience: boolean;
   lastStepMs: number;
   steppedAt: number;
   readonly finish: (outcome: RunOutcome) => void;
