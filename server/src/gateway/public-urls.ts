@@ -75,15 +75,17 @@ function firstOf(header: string | null): string | undefined {
 }
 
 function parseRange(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
-  try {
-    if (text.includes("/")) return ipaddr.parseCIDR(text);
-    const address = ipaddr.process(text);
-    return [address, address.kind() === "ipv4" ? 32 : 128];
-  } catch {
-    throw new SettingsError(
-      `SLUICE_TRUSTED_PROXIES must be addresses or CIDRs, for example 10.0.0.0/8; "${text}" is neither.`,
-    );
+  const [address = "", bits] = text.split("/", 2);
+  // The library would also read 10.1 as 10.0.0.1, which nobody means here.
+  const isPlain = ipaddr.IPv6.isValid(address) || ipaddr.IPv4.isValidFourPartDecimal(address);
+  if (isPlain && bits !== undefined && ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
+  if (isPlain && bits === undefined) {
+    const ip = ipaddr.process(address);
+    return [ip, ip.kind() === "ipv4" ? 32 : 128];
   }
+  throw new SettingsError(
+    `SLUICE_TRUSTED_PROXIES must be addresses or CIDRs, for example 10.0.0.0/8; "${text}" is neither.`,
+  );
 }
 
 function formatOwnOrigin(settings: Settings, connection: Connection): string {

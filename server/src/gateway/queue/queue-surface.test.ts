@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createFlatError } from "@sluice/protocol";
+import { createFlatError, REQUEST_ERRORS, type RequestErrorType } from "@sluice/protocol";
 import { stringifyWithFileLinks } from "../../files/file-links.ts";
 import { createAccountId } from "../../ids.ts";
 import { type Answer, openGateway, type TestGateway } from "../testing/open-gateway.ts";
@@ -279,6 +279,50 @@ test("a result of the platform is replayed with its status, body and header", as
   assert.equal(result.status, 504);
   assert.deepEqual(result.json, { ...body, message: body.detail });
   assert.equal(result.headers.get("x-fal-error-type"), "request_timeout");
+});
+
+for (const [type, { status }] of Object.entries(REQUEST_ERRORS))
+  test(`a request that ended with ${type} is COMPLETED, and its result is ${status}`, async () => {
+    const { json } = await submit();
+    const lease = await leaseRequest(json.request_id);
+    const body = createFlatError(type as RequestErrorType);
+    await gateway.complete(lease, {
+      state: status === 499 ? "cancelled" : "failed",
+      statusCode: status,
+      headers: { "content-type": "application/json", "x-fal-error-type": type },
+      body: Buffer.from(JSON.stringify(body)),
+      error: body.detail,
+      errorType: type,
+    });
+    const said = await gateway.call(json.status_url);
+    assert.equal(said.status, 200);
+    assert.equal(said.json.status, "COMPLETED");
+    assert.equal(said.json.error_type, type);
+    const result = await gateway.call(json.response_url);
+    assert.equal(result.status, status);
+    assert.equal(result.json.detail, body.detail);
+    assert.equal(result.json.error_type, type);
+    assert.equal(result.headers.get("x-fal-error-type"), type);
+  });
+
+test("a key over its limits is refused with 429 and told when to come back", async () => {
+  const waiting = await gateway.createKey({ limits: { queued: 1 } });
+  const send = (authorization: string) => gateway.call("/queue/other/app", { json: {}, authorization });
+  const first = await send(waiting.authorization);
+  assert.equal(first.status, 200);
+  const second = await send(waiting.authorization);
+  assert.equal(second.status, 429);
+  assert.equal(second.json.error_type, "queue_length_exceeded");
+  assert.ok(Number(second.headers.get("retry-after")) >= 1);
+  await gateway.call(first.json.cancel_url, { method: "PUT", authorization: waiting.authorization });
+  assert.equal((await send(waiting.authorization)).status, 200);
+
+  const daily = await gateway.createKey({ limits: { requestsPerDay: 1 } });
+  assert.equal((await send(daily.authorization)).status, 200);
+  const refused = await send(daily.authorization);
+  assert.equal(refused.status, 429);
+  assert.equal(refused.json.error_type, "rate_limited");
+  assert.ok(Number(refused.headers.get("retry-after")) >= 1);
 });
 
 test("links to files become URLs of the path mount when a result is read, however it is asked", async () => {
