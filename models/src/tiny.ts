@@ -125,7 +125,10 @@ async function generate(
         ? 1
         : clamp("guidance_scale", order.guidance, limits.guidance, context.log),
     seeds,
-    wantsPreviews: context.wantsPreviews,
+    // Asked at every step: listeners come and go.
+    get wantsPreviews() {
+      return context.wantsPreviews;
+    },
   };
   const sink: Parameters<Engine["generate"]>[1] = {
     log: context.log,
