@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openDiskBlobStore } from "./disk-blob-store.ts";
 import { testBlobStore } from "./testing/blob-conformance.ts";
+import { createForgetfulDisk } from "./testing/forgetful-disk.ts";
 
 testBlobStore("disk", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sluice-blobs-"));
@@ -96,4 +97,36 @@ test("a full disk fails the write, leaves nothing, and takes the next one that f
   } finally {
     spawnSync("umount", [dir]);
   }
+});
+
+test("what was answered survives a power cut, and no name ever points to bytes that would not", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-power-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const disk = createForgetfulDisk(dir);
+  const blobs = await openDiskBlobStore({ dir, disk });
+  const inParts = async function* (bytes: Buffer): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += 100_000) yield bytes.subarray(at, at + 100_000);
+  };
+  const answered = new Map<string, Buffer>();
+  const checkSurvivors = (): void => {
+    const survivors = disk.listSurvivors();
+    const left = [...survivors.values()];
+    for (const [key, bytes] of answered) {
+      const name = key.slice(key.lastIndexOf("/") + 1);
+      const survives = [...survivors].some(([path, kept]) => path.endsWith(`/${name}`) && kept.equals(bytes));
+      assert.ok(survives, `${key} survives, among ${left.length}`);
+    }
+  };
+  for (let round = 0; round < 12; round += 1) {
+    const lanes = Array.from({ length: 5 }, async (_, lane) => {
+      const key = `${["files", "parts", `deep/er/${round}`][round % 3]}/blob-${round}-${lane}`;
+      const bytes = Buffer.alloc(lane * 90_000 + round, round + lane);
+      await blobs.put(key, lane % 2 === 0 ? bytes : inParts(bytes));
+      answered.set(key, bytes);
+      checkSurvivors();
+    });
+    await Promise.all(lanes);
+  }
+  assert.equal(answered.size, 60);
+  assert.deepEqual(disk.torn, []);
 });

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Dir } from "node:fs";
-import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, statfs } from "node:fs/promises";
+import * as fileSystem from "node:fs/promises";
+import { type FileHandle, open, opendir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { assertBlobKey, type BlobInfo, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
@@ -15,13 +16,18 @@ import { iterateUntilAborted } from "./iterate-until-aborted.ts";
  *
  * One process owns the folder: leftovers of interrupted writes are removed here, at open.
  */
-export async function openDiskBlobStore(options: { readonly dir: string }): Promise<BlobStore> {
+export async function openDiskBlobStore(options: {
+  readonly dir: string;
+  /** The calls that decide what survives a power cut; a test brings a disk that forgets. Default: the real ones. */
+  readonly disk?: Disk;
+}): Promise<BlobStore> {
+  const { disk = fileSystem } = options;
   const dir = resolve(options.dir);
   const incoming = join(dir, "=incoming");
   await rm(incoming, { recursive: true, force: true });
-  await mkdir(incoming, { recursive: true });
-  const syncFolder = createFolderSync();
-  const ensureFolder = createFolders(dir, syncFolder);
+  await disk.mkdir(incoming, { recursive: true });
+  const syncFolder = createFolderSync(disk);
+  const ensureFolder = createFolders(dir, disk, syncFolder);
   await syncFolder(dir);
 
   return {
@@ -30,7 +36,7 @@ export async function openDiskBlobStore(options: { readonly dir: string }): Prom
       const temporary = join(incoming, randomBytes(12).toString("hex"));
       try {
         signal?.throwIfAborted();
-        const handle = await open(temporary, "wx", 0o600);
+        const handle = await disk.open(temporary, "wx", 0o600);
         let written: { readonly size: number; readonly sha256: string };
         try {
           written = await writeAll(handle, content, maxBytes, signal);
@@ -40,7 +46,7 @@ export async function openDiskBlobStore(options: { readonly dir: string }): Prom
           await handle.close();
         }
         await ensureFolder(dirname(target));
-        await rename(temporary, target);
+        await disk.rename(temporary, target);
         await syncFolder(dirname(target));
         return { key, ...written, modifiedAt: (await stat(target)).mtimeMs };
       } catch (error) {
@@ -86,6 +92,8 @@ export async function openDiskBlobStore(options: { readonly dir: string }): Prom
     },
   };
 }
+
+export type Disk = Pick<typeof fileSystem, "open" | "mkdir" | "rename">;
 
 /** Chunks of a network stream are a few kilobytes: they are gathered to write this much at once. */
 const GATHER_BYTES = 256 * 1024;
@@ -134,6 +142,7 @@ function locate(dir: string, key: string): string {
  */
 function createFolders(
   root: string,
+  disk: Disk,
   syncFolder: (path: string) => Promise<void>,
 ): (path: string) => Promise<void> {
   const ensured = new Map<string, Promise<void>>();
@@ -147,20 +156,20 @@ function createFolders(
   };
 
   async function makeAndSync(path: string): Promise<void> {
-    await mkdir(path, { recursive: true });
+    await disk.mkdir(path, { recursive: true });
     for (let folder = path; folder !== root && folder !== dirname(folder); folder = dirname(folder))
       await syncFolder(dirname(folder));
   }
 }
 
 /** Syncs folders; calls for one folder that arrive while it is being synced share the next sync. */
-function createFolderSync(): (path: string) => Promise<void> {
+function createFolderSync(disk: Disk): (path: string) => Promise<void> {
   const running = new Map<string, Promise<void>>();
   const waiting = new Map<string, Promise<void>>();
   return function syncFolder(path: string): Promise<void> {
     const current = running.get(path);
     if (current === undefined) {
-      const sync = syncNow(path).finally(() => running.delete(path));
+      const sync = syncNow(path, disk).finally(() => running.delete(path));
       running.set(path, sync);
       return sync;
     }
@@ -177,10 +186,10 @@ function createFolderSync(): (path: string) => Promise<void> {
   };
 }
 
-async function syncNow(path: string): Promise<void> {
+async function syncNow(path: string, disk: Disk): Promise<void> {
   // Windows has no handle of a folder to sync; its renames are journalled.
   if (process.platform === "win32") return;
-  const handle = await open(path, "r");
+  const handle = await disk.open(path, "r");
   try {
     await handle.sync();
   } finally {
