@@ -33,7 +33,7 @@ export interface TinyEmbeddings {
 }
 
 /** Raise when the same weights and seed give other pixels than before: it is part of the model version. */
-export const TINY_PIPELINE_REVISION = 2;
+export const TINY_PIPELINE_REVISION = 3;
 
 export async function encodePrompt(
   model: TinyModel,

@@ -37,8 +37,8 @@ const MOST_EXTENDED = 6;
 /** Pixels that are averaged into the colour of an edge. */
 const EDGE_DEPTH = 3;
 /** How fast the softness grows, in pixels per pixel of distance, and its end, as a part of the edge. */
-const SOFTENING = 0.6;
-const SOFTEST = 0.375;
+const SOFTENING = 0.25;
+const SOFTEST = 0.15;
 
 /** Fills what lies before `start` and from `end` on, along the length, from the edges of what lies between. */
 function extend(framed: Planes, isWider: boolean, start: number, end: number): void {
