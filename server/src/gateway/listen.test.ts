@@ -17,9 +17,9 @@ before(async () => {
 after(() => gateway[Symbol.asyncDispose]());
 
 /** Sends bytes and gives everything that came back until the other side closed. */
-function exchange(bytes: string | Uint8Array, timeoutMs = 5_000): Promise<string> {
+function exchange(bytes: string | Uint8Array, port = gateway.port, timeoutMs = 5_000): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(gateway.port, "127.0.0.1");
+    const socket = connect(port, "127.0.0.1");
     let text = "";
     const timer = setTimeout(() => socket.destroy(new Error(`still open, after: ${text}`)), timeoutMs);
     socket.setEncoding("latin1");
@@ -71,6 +71,23 @@ test("a body shorter than declared ends the call, not the server", async () => {
   socket.destroy();
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal((await gateway.call("/health")).status, 200);
+});
+
+test("a caller who stops in the middle of head or body is hung up on; a slow answer is waited for", async () => {
+  await using strict = await openGateway({ patience: { headersMs: 200, quietBodyMs: 200 } });
+  const head = `POST /run/test/echo HTTP/1.1\r\nhost: x\r\nauthorization: ${strict.authorization}\r\n`;
+  assert.match(await exchange(head, strict.port), /^(HTTP\/1\.1 408 |$)/);
+  assert.equal(await exchange(`${head}content-length: 20\r\n\r\n{"prompt"`, strict.port), "");
+  strict.directRun = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    return createResult({ slow: true });
+  };
+  const body = '{"prompt":"x"}';
+  const answer = await exchange(
+    `${head}connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    strict.port,
+  );
+  assert.match(answer, /^HTTP\/1\.1 200 OK/);
 });
 
 test("several calls on one connection are answered in order", async () => {

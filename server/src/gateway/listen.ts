@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
   createServer as createHttpServer,
@@ -46,9 +47,10 @@ export async function listen(parts: {
   readonly gateway: Gateway;
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly patience?: Partial<Patience>;
 }): Promise<Listener> {
   const { gateway, settings, logger } = parts;
-  const server = await createServer(settings, gateway, logger);
+  const server = await createServer(settings, gateway, logger, { ...PATIENCE, ...parts.patience });
   await open(server, settings);
   const { port } = server.address() as AddressInfo; // a TCP port was opened
   const scheme = settings.tlsCert === null ? "http" : "https";
@@ -60,13 +62,24 @@ export async function listen(parts: {
   };
 }
 
-/** Time for the head of a request, and for a quiet moment within its body. */
-const HEADERS_TIMEOUT_MS = 30_000;
-const QUIET_BODY_MS = 60_000;
-/** Large uploads over slow lines take long; a caller that sends nothing is ended by the time above. */
-const REQUEST_TIMEOUT_MS = 6 * 3_600_000;
-/** Longer than the idle time of common load balancers, so that they close first. */
-const KEEP_ALIVE_MS = 75_000;
+/** How long a caller may take over what, in milliseconds. The wait for an answer has no limit here. */
+export interface Patience {
+  /** The head of a request. */
+  readonly headersMs: number;
+  /** A quiet moment within its body. */
+  readonly quietBodyMs: number;
+  /** The whole request: large uploads over slow lines take long. */
+  readonly requestMs: number;
+  /** An idle connection: longer than common load balancers keep one, so that they close first. */
+  readonly keepAliveMs: number;
+}
+
+const PATIENCE: Patience = {
+  headersMs: 30_000,
+  quietBodyMs: 60_000,
+  requestMs: 6 * 3_600_000,
+  keepAliveMs: 75_000,
+};
 
 class GatewayResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
   // 499 has no phrase in Node's table; clients show phrases to people.
@@ -76,22 +89,28 @@ class GatewayResponse<Request extends IncomingMessage = IncomingMessage> extends
   }
 }
 
-async function createServer(settings: Settings, gateway: Gateway, logger: Logger): Promise<Server> {
+async function createServer(
+  settings: Settings,
+  gateway: Gateway,
+  logger: Logger,
+  patience: Patience,
+): Promise<Server> {
   const answer = getRequestListener(
     (request, { incoming }) => gateway.fetch(request, describeConnection(incoming.socket as Socket)),
     { hostname: "localhost", errorHandler: (error) => answerBroken(error, logger) },
   );
   const options: ServerOptions = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: patience.headersMs,
+    requestTimeout: patience.requestMs,
+    keepAliveTimeout: patience.keepAliveMs,
+    connectionsCheckingInterval: Math.min(5_000, patience.headersMs),
     // Notices callers that vanished without a word.
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
     ServerResponse: GatewayResponse as never, // the types leave no room for a subclass's own parameters
   };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    watchBody(incoming);
+    watchBody(incoming, patience.quietBodyMs);
     void answer(incoming, outgoing);
   };
   const server =
@@ -120,10 +139,10 @@ function describeConnection(socket: Socket): Connection {
 }
 
 /** Ends a connection whose request body stops arriving; the wait for an answer may be as long as it takes. */
-function watchBody(incoming: IncomingMessage): void {
+function watchBody(incoming: IncomingMessage, quietMs: number): void {
   if (incoming.method === "GET" || incoming.method === "HEAD") return;
   const { socket } = incoming;
-  socket.setTimeout(QUIET_BODY_MS);
+  socket.setTimeout(quietMs);
   incoming.once("end", () => socket.setTimeout(0));
 }
 
@@ -134,7 +153,7 @@ function answerBroken(error: unknown, logger: Logger): Response {
   const detail = isCallers ? `The request cannot be read: ${error.message}.` : "Internal Server Error";
   return new Response(JSON.stringify({ detail }), {
     status: isCallers ? 400 : 500,
-    headers: { "content-type": "application/json", ...CORS_HEADERS },
+    headers: { "content-type": "application/json", "x-fal-request-id": randomUUID(), ...CORS_HEADERS },
   });
 }
 
@@ -155,7 +174,7 @@ function answerUnreadable(error: Error & { readonly code?: string }, socket: Dup
   ];
   const body = JSON.stringify({ detail });
   socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-fal-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 

@@ -254,6 +254,35 @@ test("the body of a stream stays open long enough for clients that take one even
   assert.ok(heldMs >= 20 * 20 - 50, `held for ${heldMs} ms`);
 });
 
+test("of previews that nobody has read yet, only the newest of each picture is sent", async () => {
+  const { live } = gateway.context;
+  gateway.directRun = async ({ id: requestId }) => {
+    for (let step = 1; step <= 5; step++)
+      for (const image of [0, 1])
+        live.publish({
+          type: "preview",
+          requestId,
+          image,
+          step,
+          bytes: Buffer.from(`${image}.${step}`),
+          contentType: "image/jpeg",
+          width: 1,
+          height: 1,
+        });
+    return createResult({ last: true });
+  };
+  const response = await fetch(`${gateway.origin}/run/test/echo/stream`, {
+    method: "POST",
+    headers: { authorization: gateway.authorization },
+    body: JSON.stringify({ prompt: "x" }),
+  });
+  const events = (await collect(response)) as { images?: { url: string }[] }[];
+  assert.deepEqual(
+    events.map((event) => event.images?.map(({ url }) => atob(url.split(",")[1] ?? ""))),
+    [["0.5"], ["1.5"], undefined],
+  );
+});
+
 test("a stream that fails before it showed anything is a plain answer with its status", async () => {
   gateway.directRun = async () =>
     createResult(null, {

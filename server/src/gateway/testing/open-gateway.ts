@@ -22,7 +22,7 @@ import type { Lease, RequestResult } from "../../queue/request-queue.ts";
 import { parseSettings, type Settings } from "../../settings.ts";
 import type { GatewayContext } from "../context.ts";
 import { createGateway } from "../gateway.ts";
-import { type Listener, listen } from "../listen.ts";
+import { type Listener, listen, type Patience } from "../listen.ts";
 
 /** A whole gateway on a loopback port, over a real database and folder. Only models are missing: tests answer. */
 export interface TestGateway extends AsyncDisposable {
@@ -67,6 +67,7 @@ export interface TestGatewayOptions {
   readonly settings?: Partial<Settings>;
   readonly models?: readonly ModelManifest[];
   readonly logger?: Logger;
+  readonly patience?: Partial<Patience>;
   /** Replaces parts, to inject failures. */
   readonly change?: (context: GatewayContext) => GatewayContext;
 }
@@ -129,7 +130,8 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     isDraining: () => gateway.isDraining,
   };
   const context = options.change?.(plain) ?? plain;
-  const listener = await listen({ gateway: createGateway(context), settings, logger });
+  const { patience = {} } = options;
+  const listener = await listen({ gateway: createGateway(context), settings, logger, patience });
   opened.defer(() => listener.close(0));
   const held = opened.move();
   const accountId = createAccountId();
