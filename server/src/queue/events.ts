@@ -31,7 +31,7 @@ export async function insertEvents(
 const TOO_MANY = (at: number): NewEvent => ({
   kind: "log",
   at,
-  data: { level: "WARNING", message: `Only the first ${MAX_EVENTS} log lines are kept.` },
+  data: { level: "WARN", message: `Only the first ${MAX_EVENTS} log lines are kept.` },
 });
 
 interface EventRow {
