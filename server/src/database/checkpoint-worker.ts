@@ -26,9 +26,16 @@ parentPort?.on("message", (command: CheckpointCommand) => {
 
 async function answer(command: CheckpointCommand): Promise<void> {
   try {
+    let isWhole = false;
     switch (command.verb) {
+      case "anchor":
+        holdAnchor();
+        break;
       case "copy":
-        copy();
+        connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+        break;
+      case "copyRest":
+        isWhole = copyRest();
         break;
       case "startOver":
         startOver();
@@ -43,9 +50,9 @@ async function answer(command: CheckpointCommand): Promise<void> {
       default:
         command satisfies never;
     }
-    reply({ error: null });
+    reply({ error: null, isWhole });
   } catch (error) {
-    reply({ error: error as Error });
+    reply({ error: error as Error, isWhole: false });
   }
 }
 
@@ -53,20 +60,20 @@ function reply(message: CheckpointAnswer): void {
   parentPort?.postMessage(message);
 }
 
-/** Copies what is committed now; writers go on meanwhile. */
-function copy(): void {
-  if (!anchor.isTransaction) {
-    anchor.exec("BEGIN");
-    anchor.prepare("SELECT count(*) FROM sqlite_schema").get();
-  }
-  connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+/** From now on the log cannot start over, and no page committed later is copied. */
+function holdAnchor(): void {
+  if (anchor.isTransaction) anchor.exec("COMMIT");
+  anchor.exec("BEGIN");
+  anchor.prepare("SELECT count(*) FROM sqlite_schema").get();
 }
 
-/** Copies the rest and starts the log over, unless somebody still reads it; nobody may write meanwhile. */
-function startOver(): void {
+/** True when the whole log is copied and nobody reads it: the next write starts it over. */
+function copyRest(): boolean {
   if (anchor.isTransaction) anchor.exec("COMMIT");
-  const row = connection.prepare("PRAGMA wal_checkpoint(RESTART)").get();
-  if (row?.["busy"] !== 0) return;
+  return connection.prepare("PRAGMA wal_checkpoint(RESTART)").get()?.["busy"] === 0;
+}
+
+function startOver(): void {
   const version = Number(connection.prepare("PRAGMA user_version").get()?.["user_version"]);
   connection.exec(`PRAGMA user_version=${(version + 1) % 0x40000000}`);
 }

@@ -1,10 +1,16 @@
 import { Worker } from "node:worker_threads";
 
-/** Copies the write-ahead log into the database file on a thread of its own. One command at a time. */
+/**
+ * Copies the write-ahead log into the database file on a thread of its own, in four steps that each end synced:
+ * `anchor`, then `copy` while writes go on, then `copyRest` and `startOver` while they are held back.
+ */
 export interface Checkpointer {
-  /** Copies what is committed; writes may go on. */
+  /** Fixes what `copy` may copy: the commits of now. They must be synced before it is called. */
+  anchor(): Promise<void>;
   copy(): Promise<void>;
-  /** Copies the rest and starts the log over. The caller writes nothing until it resolves. */
+  /** Copies the rest. False when somebody reads the log, so that it cannot start over now. */
+  copyRest(): Promise<boolean>;
+  /** Begins the log anew, by a write of its own. */
   startOver(): Promise<void>;
   /** A consistent copy of the database into a new file, synced. */
   backup(target: string): Promise<void>;
@@ -12,13 +18,13 @@ export interface Checkpointer {
 }
 
 export type CheckpointCommand =
-  | { readonly verb: "copy" }
-  | { readonly verb: "startOver" }
-  | { readonly verb: "backup"; readonly target: string }
-  | { readonly verb: "close" };
+  | { readonly verb: "anchor" | "copy" | "copyRest" | "startOver" | "close" }
+  | { readonly verb: "backup"; readonly target: string };
 
 export interface CheckpointAnswer {
   readonly error: Error | null;
+  /** For `copyRest`. */
+  readonly isWhole: boolean;
 }
 
 /** The thread starts with the first command: an idle server does not pay for it. */
@@ -27,31 +33,31 @@ export function createCheckpointer(path: string): Checkpointer {
   let tail: Promise<unknown> = Promise.resolve();
   let isClosed = false;
 
-  function send(command: CheckpointCommand): Promise<void> {
+  function send(command: CheckpointCommand): Promise<CheckpointAnswer> {
     const answered = tail.then(() => ask(command));
     tail = answered.catch(() => {});
     return answered;
   }
 
-  function ask(command: CheckpointCommand): Promise<void> {
+  function ask(command: CheckpointCommand): Promise<CheckpointAnswer> {
     worker ??= startWorker(path);
     const thread = worker;
     return new Promise((resolve, reject) => {
-      const settle = (error: Error | null): void => {
-        thread.off("message", onMessage);
-        thread.off("error", settle);
+      const settle = (answer: CheckpointAnswer): void => {
+        thread.off("message", settle);
+        thread.off("error", onError);
         thread.off("exit", onExit);
         thread.unref();
-        if (error === null) resolve();
-        else reject(error);
+        if (answer.error === null) resolve(answer);
+        else reject(answer.error);
       };
-      const onMessage = (answer: CheckpointAnswer): void => settle(answer.error);
-      const onExit = (): void => {
+      const onError = (error: Error): void => {
         worker = undefined;
-        settle(new Error("The checkpoint thread ended unexpectedly."));
+        settle({ error, isWhole: false });
       };
-      thread.on("message", onMessage);
-      thread.on("error", settle);
+      const onExit = (): void => onError(new Error("The checkpoint thread ended unexpectedly."));
+      thread.on("message", settle);
+      thread.on("error", onError);
       thread.on("exit", onExit);
       thread.ref();
       thread.postMessage(command);
@@ -59,9 +65,11 @@ export function createCheckpointer(path: string): Checkpointer {
   }
 
   return {
-    copy: () => send({ verb: "copy" }),
-    startOver: () => send({ verb: "startOver" }),
-    backup: (target) => send({ verb: "backup", target }),
+    anchor: async () => void (await send({ verb: "anchor" })),
+    copy: async () => void (await send({ verb: "copy" })),
+    copyRest: async () => (await send({ verb: "copyRest" })).isWhole,
+    startOver: async () => void (await send({ verb: "startOver" })),
+    backup: async (target) => void (await send({ verb: "backup", target })),
     async close() {
       if (isClosed) return;
       isClosed = true;

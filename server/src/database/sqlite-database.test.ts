@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { systemClock } from "../clock.ts";
 import { silentLogger } from "../logger.ts";
-import { migrateDatabase, readMigrations } from "./migrate-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
+import { testDatabase } from "./testing/database-conformance.ts";
 
 let folder = "";
 before(async () => {
@@ -17,24 +17,8 @@ after(() => rm(folder, { recursive: true }));
 const open = (name: string) =>
   openSqliteDatabase({ path: join(folder, name), clock: systemClock, logger: silentLogger });
 
-test("a fresh database gets every migration once", async () => {
-  await using database = await open("fresh.db");
-  const applied = await migrateDatabase(database);
-  assert.deepEqual(
-    applied,
-    readMigrations("sqlite").map((migration) => migration.name),
-  );
-  assert.deepEqual(await migrateDatabase(database), []);
-});
-
-test("data of a newer program is refused and left as it is", async () => {
-  await using database = await open("newer.db");
-  await migrateDatabase(database);
-  await database.transaction((tx) =>
-    tx.run("INSERT INTO migrations (number, name, applied_at) VALUES ($1, $2, $3)", [9999, "future", 1]),
-  );
-  await assert.rejects(migrateDatabase(database), { name: "DatabaseError", kind: "newer" });
-});
+let count = 0;
+testDatabase(() => open(`conformance-${++count}.db`));
 
 test("a second server on the same folder is told which folder is taken", async () => {
   await using _first = await open("taken.db");
@@ -57,19 +41,22 @@ test("a file that is no database is refused as corrupt", async () => {
   await assert.rejects(open("corrupt.db"), { name: "DatabaseError", kind: "corrupt" });
 });
 
-test("nothing of a transaction that throws is kept", async () => {
-  await using database = await open("throws.db");
-  await database.transaction((tx) => tx.run("CREATE TABLE notes (text TEXT)"));
-  const failed = database.transaction(async (tx) => {
-    await tx.run("INSERT INTO notes VALUES ($1)", ["lost"]);
-    throw new Error("no");
+test("damage in the middle of the file is found at start", async () => {
+  const name = "damaged.db";
+  {
+    await using database = await open(name);
+    await database.transaction((tx) => tx.run("CREATE TABLE notes (text TEXT)"));
+    for (let i = 0; i < 50; i++) {
+      await database.transaction((tx) => tx.run("INSERT INTO notes VALUES ($1)", ["x".repeat(3_000)]));
+    }
+  }
+  const path = join(folder, name);
+  const content = await readFile(path);
+  content.fill(0xa5, 8_192, 8_192 + 40_000);
+  await writeFile(path, content);
+  await assert.rejects(open(name), (error: Error & { kind?: string }) => {
+    assert.equal(error.kind, "corrupt");
+    assert.ok(error.message.includes(path));
+    return true;
   });
-  const kept = database.transaction((tx) => tx.run("INSERT INTO notes VALUES ($1)", ["kept"]));
-  await assert.rejects(failed, /no/);
-  await kept;
-  const rows = await database.read((tx) => tx.all<{ text: string }>("SELECT text FROM notes"));
-  assert.deepEqual(
-    rows.map((row) => row.text),
-    ["kept"],
-  );
 });

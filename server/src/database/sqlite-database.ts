@@ -20,6 +20,7 @@ export interface SqliteDatabaseOptions {
   readonly checkpointFrames?: number;
   /** Puts what was written to the file on the disk. Default `fdatasync`; tests stand in for the disk here. */
   readonly syncFile?: (file: FileHandle) => Promise<void>;
+  readonly createCheckpointer?: (path: string) => Checkpointer;
 }
 
 /** Pages in the write-ahead log at which it is copied into the database file: 16 MB. */
@@ -131,7 +132,7 @@ class SqliteDatabase implements Database {
     this.#options = options;
     this.#files = files;
     this.#statements = createSqliteStatements(files.connection);
-    this.#checkpointer = createCheckpointer(options.path);
+    this.#checkpointer = (options.createCheckpointer ?? createCheckpointer)(options.path);
     this.#begin = files.connection.prepare("BEGIN IMMEDIATE");
     this.#commit = files.connection.prepare("COMMIT");
     this.#savepoint = files.connection.prepare("SAVEPOINT job");
@@ -303,13 +304,21 @@ class SqliteDatabase implements Database {
     });
   }
 
+  /** After this, what is in the log is on the disk. */
+  async #settleGroup(): Promise<void> {
+    await this.#group;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
   async #runCheckpoint(): Promise<void> {
     try {
+      await this.#checkpointer.anchor();
+      await this.#settleGroup();
       await this.#checkpointer.copy();
       // Writes wait here (the event loop does not) while the rest, what was committed meanwhile, is copied.
       this.#isHeld = true;
-      await this.#group;
-      await this.#checkpointer.startOver();
+      await this.#settleGroup();
+      if (await this.#checkpointer.copyRest()) await this.#checkpointer.startOver();
     } catch (error) {
       // The log only grows; the next commits try again.
       this.#options.logger.error(
