@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";
 import { test } from "node:test";
+import type { AccountId } from "../../ids.ts";
 import { type FileGateway, openFileGateway } from "../cdn/testing/open-file-gateway.ts";
 
 async function call(
@@ -201,9 +202,10 @@ test("the webhook keys are public and cacheable", async () => {
 
 test("a key learns whose it is", async () => {
   await using gateway = await openFileGateway();
-  const key = await gateway.createKey();
+  const key = await gateway.createKey("owner");
   const { body } = await call(gateway, "GET", "/users/current", { key });
-  const user = body as { nickname: string; key: { alias: string; scope: string } };
-  assert.equal(user.nickname, "local");
+  const user = body as { user_id: string; nickname: string; key: { alias: string; scope: string } };
+  const account = await gateway.keys.findAccount("owner" as AccountId);
+  assert.deepEqual([user.user_id, user.nickname], ["owner", account?.nickname]);
   assert.deepEqual([user.key.alias, user.key.scope], ["test", "API"]);
 });
