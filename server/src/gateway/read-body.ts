@@ -11,33 +11,50 @@ export async function readBody(request: Request, maxBytes: number): Promise<Read
   const declared = request.headers.get("content-length");
   try {
     // The parser below holds the sender to the declared length.
-    if (declared !== null && /^\d+$/.test(declared)) {
-      const length = Number(declared);
-      if (length > maxBytes) return { kind: "too_large" };
-      if (length === 0) return { kind: "body", bytes: null };
+    if (declared !== null && /^\d+$/.test(declared) && Number(declared) <= maxBytes) {
+      if (Number(declared) === 0) return { kind: "body", bytes: null };
       return { kind: "body", bytes: new Uint8Array(await request.arrayBuffer()) };
     }
-    return await readStream(request, maxBytes);
+    if (request.method === "GET" || request.method === "HEAD" || request.body === null)
+      return { kind: "body", bytes: null };
+    return await readStream(request.body.getReader(), maxBytes, Number(declared ?? 0));
   } catch {
     return { kind: "aborted" };
   }
 }
 
-async function readStream(request: Request, maxBytes: number): Promise<ReadBody> {
-  if (request.method === "GET" || request.method === "HEAD" || request.body === null)
-    return { kind: "body", bytes: null };
-  const reader = request.body.getReader();
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+async function readStream(reader: Reader, maxBytes: number, declared: number): Promise<ReadBody> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for (;;) {
+  while (declared <= maxBytes && size <= maxBytes) {
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done) return { kind: "body", bytes: size === 0 ? null : Buffer.concat(chunks) };
     size += value.byteLength;
-    if (size > maxBytes) {
-      reader.cancel().catch(() => {}); // what is left is thrown away by the listener
-      return { kind: "too_large" };
-    }
     chunks.push(value);
   }
-  return { kind: "body", bytes: size === 0 ? null : Buffer.concat(chunks) };
+  chunks.length = 0;
+  if (declared <= MAX_DISCARDED_BYTES) await discard(reader);
+  return { kind: "too_large" };
 }
+
+/**
+ * Callers read an answer only after they have sent everything, so a body that is refused is first taken and thrown
+ * away, as far as that is cheap. What is left then, the listener cuts off.
+ */
+async function discard(reader: Reader): Promise<void> {
+  const timer = setTimeout(() => void reader.cancel().catch(() => {}), MAX_DISCARD_MS);
+  try {
+    for (let size = 0; size <= MAX_DISCARDED_BYTES; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      size += value.byteLength;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const MAX_DISCARDED_BYTES = 128 * 2 ** 20;
+const MAX_DISCARD_MS = 10_000;
