@@ -13,8 +13,9 @@ import type { AttemptFailure, RequestResult } from "../queue/request-queue.ts";
 import { createListResult } from "./failure-results.ts";
 import type { RequestEvents } from "./request-events.ts";
 import { removeFiles, storeOutput } from "./store-output.ts";
+import { formatExit } from "./worker-exit.ts";
 import type { PoolFile, TakenWorker, WorkerPool } from "./worker-pool.ts";
-import { formatExit, type RunOutcome, WorkerStartError } from "./worker-process.ts";
+import { type RunOutcome, WorkerStartError } from "./worker-process.ts";
 
 /** One attempt at one request, queued or direct. */
 export interface Execution {

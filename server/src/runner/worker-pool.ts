@@ -1,13 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
-import {
-  formatExit,
-  type LogListener,
-  type WorkerExit,
-  WorkerProcess,
-  type WorkerSetup,
-  WorkerStartError,
-} from "./worker-process.ts";
+import { formatExit, type WorkerExit } from "./worker-exit.ts";
+import { type LogListener, WorkerProcess, type WorkerSetup, WorkerStartError } from "./worker-process.ts";
 
 /**
  * The workers of all model files. A worker is started when a request needs one, kept warm for the requests after

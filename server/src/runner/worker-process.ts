@@ -13,9 +13,12 @@ import type {
 import type { Clock } from "../clock.ts";
 import { preferAsOomVictim, readRssBytes } from "./process-memory.ts";
 import { readLines } from "./read-lines.ts";
+import { explainExit, formatExit, type WorkerExit } from "./worker-exit.ts";
 
 const MEMORY_WATCH_MS = 500;
 const STOP_GRACE_MS = 3_000;
+/** Longest time that a cancelled run gets to stop, however long its steps are. */
+const MAX_GRACE_MS = 30_000;
 /** How long the pipes of an ended process may stay open: something it started may hold them. */
 const PIPES_MS = 500;
 const LAST_LINES = 20;
@@ -399,15 +402,6 @@ export type RunOutcome =
   | { readonly kind: "stopped"; readonly reason: CancelReason; readonly wasKilled: boolean }
   | { readonly kind: "exited"; readonly exit: WorkerExit };
 
-export type WorkerExit =
-  /** As asked. */
-  | { readonly kind: "stopped" }
-  /** By itself: a native crash, an uncaught error, `process.exit`. */
-  | { readonly kind: "crashed"; readonly message: string; readonly stderr: string }
-  | { readonly kind: "out_of_memory"; readonly message: string }
-  /** By the runner. */
-  | { readonly kind: "killed"; readonly why: string };
-
 /** A worker did not become ready. */
 export class WorkerStartError extends Error {
   readonly kind: "rejected" | "setup_failed" | "timed_out" | "crashed" | "out_of_memory";
@@ -425,22 +419,6 @@ export class WorkerStartError extends Error {
   }
 }
 
-/** One sentence for logs. */
-export function formatExit(exit: WorkerExit): string {
-  switch (exit.kind) {
-    case "stopped":
-      return "it was stopped.";
-    case "crashed":
-      return exit.stderr === "" ? `${exit.message}.` : `${exit.message}; its last words: ${exit.stderr}`;
-    case "out_of_memory":
-      return `out of memory: ${exit.message}.`;
-    case "killed":
-      return `it was ended: ${exit.why}.`;
-    default:
-      return exit satisfies never;
-  }
-}
-
 interface ActiveRun {
   readonly runId: string;
   readonly listener: RunListener;
@@ -449,23 +427,6 @@ interface ActiveRun {
   lastStepMs: number;
   steppedAt: number;
   readonly finish: (outcome: RunOutcome) => void;
-}
-
-const MAX_GRACE_MS = 30_000;
-
-function explainExit(
-  code: number | null,
-  signal: NodeJS.Signals | null,
-  lastLines: readonly string[],
-): WorkerExit {
-  const text = lastLines.join("\n").trimEnd();
-  if (/JavaScript heap out of memory|std::bad_alloc|ERR_WORKER_OUT_OF_MEMORY/.test(text)) {
-    return { kind: "out_of_memory", message: "an allocation failed" };
-  }
-  // Nobody else sends SIGKILL: on Linux it is the kernel's answer to a machine without memory.
-  if (signal === "SIGKILL") return { kind: "out_of_memory", message: "the system ended it with SIGKILL" };
-  const message = signal === null ? `it exited with code ${code}` : `it died of ${signal}`;
-  return { kind: "crashed", message, stderr: text };
 }
 
 function formatMiB(bytes: number): string {
