@@ -13,8 +13,9 @@ export interface Database extends AsyncDisposable {
    * nothing of it is kept and the promise rejects with what it threw.
    *
    * `work` must wait for nothing but `tx`: on SQLite, transactions run one after another, and those of one turn
-   * of the event loop share one commit (each in a savepoint). On PostgreSQL `work` is run again after a
-   * serialization failure or deadlock, so it must have no effects but its statements.
+   * of the event loop share one commit. It may be run again, so it must have no effects but its statements: on
+   * SQLite after another transaction of the same commit threw, on PostgreSQL after a serialization failure or
+   * deadlock.
    */
   transaction<T>(work: (tx: Statements) => Promise<T>): Promise<T>;
   /** Reads. Never shows what a crash could still take back: resolves when every commit it could see is synced. */

@@ -97,7 +97,7 @@ interface OpenFiles {
 
 /**
  * Group commit. Transactions that arrive in one turn of the event loop, and those that arrive while the disk is
- * busy with the group before, share one SQLite transaction with a savepoint each. Its commit only writes to the
+ * busy with the group before, share one SQLite transaction. Its commit only writes to the
  * operating system (`synchronous=NORMAL`); the group's promises settle after an `fdatasync` of the log in the
  * thread pool, so the event loop never waits for the disk. At most one group is committed and not yet synced; reads
  * that may have seen it resolve after it.
@@ -218,12 +218,10 @@ class SqliteDatabase implements Database {
       });
       this.#waitingForReads = undefined;
     }
-    const settle: (() => void)[] = [];
     const jobs: Job[] = [];
     this.#isOpen = true;
     try {
-      this.#begin.run();
-      await this.#runJobs(jobs, settle);
+      const settle = (await this.#runTogether(jobs)) ?? (await this.#runApart(jobs));
       this.#commit.run();
       this.#isOpen = false;
       this.#isUnsynced = true;
@@ -232,11 +230,10 @@ class SqliteDatabase implements Database {
       for (const done of settle) done();
     } catch (error) {
       // Nothing of the group was kept, or the disk cannot say what was.
-      if (this.#files.connection.isTransaction) this.#files.connection.exec("ROLLBACK");
+      this.#rollBack();
       const failure = describeSqliteFailure(error, this.#options.path);
       this.#options.logger.error({ err: failure, transactions: jobs.length }, "could not commit");
-      if (jobs.length === 0) jobs.push(...this.#waiting.splice(0));
-      for (const job of jobs) job.reject(failure);
+      for (const job of jobs.length > 0 ? jobs : this.#waiting.splice(0)) job.reject(failure);
     } finally {
       this.#isOpen = false;
       this.#isUnsynced = false;
@@ -245,32 +242,55 @@ class SqliteDatabase implements Database {
     if (this.#commits % COMMITS_PER_LOOK === 0) await this.#look();
   }
 
-  async #runJobs(jobs: Job[], settle: (() => void)[]): Promise<void> {
+  /**
+   * Runs what waits, as `jobs`, without a savepoint for each: SQLite would copy every page that a savepoint changes.
+   * Undefined, with nothing kept, when one of them throws: then they run apart.
+   */
+  async #runTogether(jobs: Job[]): Promise<(() => void)[] | undefined> {
+    const settle: (() => void)[] = [];
     const until = this.#options.clock.monotonic() + GROUP_MS;
-    while (this.#waiting.length > 0) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const [index, job] of waiting.entries()) {
-        if (index > 0 && this.#options.clock.monotonic() > until) {
-          this.#waiting = [...waiting.slice(index), ...this.#waiting];
-          return;
-        }
+    this.#begin.run();
+    try {
+      // What arrives meanwhile joins.
+      for (let job = this.#waiting[jobs.length]; job !== undefined; job = this.#waiting[jobs.length]) {
+        const { work, resolve } = job;
         jobs.push(job);
-        this.#savepoint.run();
-        try {
-          const value = await job.work(this.#statements);
-          this.#release.run();
-          settle.push(() => job.resolve(value));
-        } catch (error) {
-          // A full disk can make SQLite undo the whole transaction: then it is the whole group that failed.
-          if (!this.#files.connection.isTransaction) throw error;
-          this.#files.connection.exec("ROLLBACK TO job; RELEASE job");
-          const reason = describeSqliteFailure(error, this.#options.path);
-          settle.push(() => job.reject(reason));
-        }
+        const value = await work(this.#statements);
+        settle.push(() => resolve(value));
+        if (this.#options.clock.monotonic() > until) break;
       }
-      if (this.#options.clock.monotonic() > until) return;
+      return settle;
+    } catch {
+      this.#rollBack();
+      return undefined;
+    } finally {
+      this.#waiting.splice(0, jobs.length);
     }
+  }
+
+  /** Runs the jobs again, each in a savepoint, so that the one that throws takes nothing with it. */
+  async #runApart(jobs: readonly Job[]): Promise<(() => void)[]> {
+    const settle: (() => void)[] = [];
+    this.#begin.run();
+    for (const job of jobs) {
+      this.#savepoint.run();
+      try {
+        const value = await job.work(this.#statements);
+        this.#release.run();
+        settle.push(() => job.resolve(value));
+      } catch (error) {
+        // A full disk can make SQLite undo the whole transaction: then it is the whole group that failed.
+        if (!this.#files.connection.isTransaction) throw error;
+        this.#files.connection.exec("ROLLBACK TO job; RELEASE job");
+        const reason = describeSqliteFailure(error, this.#options.path);
+        settle.push(() => job.reject(reason));
+      }
+    }
+    return settle;
+  }
+
+  #rollBack(): void {
+    if (this.#files.connection.isTransaction) this.#files.connection.exec("ROLLBACK");
   }
 
   /**

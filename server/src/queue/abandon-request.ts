@@ -2,6 +2,7 @@ import type { RequestErrorType } from "@sluice/protocol";
 import type { Statements } from "../database/database.ts";
 import { CANCELLED, ENDABLE_COLUMNS, type EndableRow, endByPlatform } from "./end-request.ts";
 import { insertEvents } from "./events.ts";
+import { perDialect } from "./per-dialect.ts";
 import { changeLines, type LineChange, type QueueContext } from "./queue-context.ts";
 import type { AttemptFailure, LeaseRef } from "./request-queue.ts";
 import { toEntry } from "./request-rows.ts";
@@ -141,13 +142,10 @@ async function findHeld(
   tx: Statements,
   lease: LeaseRef,
 ): Promise<RunningRow | undefined> {
-  return tx.get<RunningRow>(
-    `SELECT ${RUNNING_COLUMNS} FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'${forUpdate(context)}`,
-    [lease.requestId, lease.token],
-  );
+  return tx.get<RunningRow>(SELECT_HELD[context.database.dialect], [lease.requestId, lease.token]);
 }
 
-/** Holds the row until the commit; SQLite has one writer anyway. */
-export function forUpdate(context: Pick<QueueContext, "database">): string {
-  return context.database.dialect === "postgres" ? " FOR UPDATE" : "";
-}
+const SELECT_HELD = perDialect(
+  ({ lock }) =>
+    `SELECT ${RUNNING_COLUMNS} FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'${lock}`,
+);

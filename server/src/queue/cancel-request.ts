@@ -1,14 +1,14 @@
 import type { RequestId } from "../ids.ts";
-import { forUpdate } from "./abandon-request.ts";
 import { CANCELLED, ENDABLE_COLUMNS, type EndableRow, endByPlatform } from "./end-request.ts";
 import { insertEvents } from "./events.ts";
+import { perDialect } from "./per-dialect.ts";
 import { changeLines, type QueueContext } from "./queue-context.ts";
 import type { CancelOutcome } from "./request-queue.ts";
 
 export async function cancelRequest(context: QueueContext, id: RequestId): Promise<CancelOutcome> {
   return changeLines(context, async (tx, changes) => {
     const row = await tx.get<EndableRow & { readonly is_cancel_requested: number }>(
-      `SELECT ${ENDABLE_COLUMNS}, is_cancel_requested FROM requests WHERE id = $1${forUpdate(context)}`,
+      SELECT_ANY[context.database.dialect],
       [id],
     );
     if (row === undefined) return "not_found";
@@ -26,6 +26,10 @@ export async function cancelRequest(context: QueueContext, id: RequestId): Promi
   });
 }
 
+const SELECT_ANY = perDialect(
+  ({ lock }) => `SELECT ${ENDABLE_COLUMNS}, is_cancel_requested FROM requests WHERE id = $1${lock}`,
+);
+
 /** Requests ended per transaction: other work gets its turn in between. */
 const FLUSH_BATCH = 100;
 
@@ -40,12 +44,10 @@ export async function flushEndpoint(context: QueueContext, endpointId: string): 
   let ended = 0;
   for (;;) {
     const count = await changeLines(context, async (tx, changes) => {
-      const skip = context.database.dialect === "postgres" ? " FOR UPDATE SKIP LOCKED" : "";
-      const rows = await tx.all<EndableRow>(
-        `SELECT ${ENDABLE_COLUMNS} FROM requests WHERE state = 'queued' AND endpoint_id = $1 AND number <= $2
-         ORDER BY priority, fair_rank, id LIMIT ${FLUSH_BATCH}${skip}`,
-        [endpointId, last?.number ?? 0],
-      );
+      const rows = await tx.all<EndableRow>(SELECT_BATCH[context.database.dialect], [
+        endpointId,
+        last?.number ?? 0,
+      ]);
       const now = context.clock.now();
       for (const row of rows) await endByPlatform(tx, row, CANCELLED, now, changes);
       return rows.length;
@@ -54,3 +56,9 @@ export async function flushEndpoint(context: QueueContext, endpointId: string): 
     if (count === 0) return ended;
   }
 }
+
+const SELECT_BATCH = perDialect(
+  ({ lockFree }) =>
+    `SELECT ${ENDABLE_COLUMNS} FROM requests WHERE state = 'queued' AND endpoint_id = $1 AND number <= $2
+     ORDER BY priority, fair_rank, id LIMIT ${FLUSH_BATCH}${lockFree}`,
+);

@@ -4,7 +4,7 @@ import type { BlobStore } from "../files/blob-store.ts";
 import type { KeyId } from "../ids.ts";
 import type { KeyLimits } from "../keys/key-store.ts";
 import type { Logger } from "../logger.ts";
-import { abandonRequest, forUpdate, releaseRequest } from "./abandon-request.ts";
+import { abandonRequest, releaseRequest } from "./abandon-request.ts";
 import { cancelRequest, flushEndpoint } from "./cancel-request.ts";
 import { collectOrphans } from "./collect-orphans.ts";
 import { completeRequest } from "./end-request.ts";
@@ -12,6 +12,8 @@ import { enqueueRequest, recordRequest } from "./enqueue-request.ts";
 import { insertEvents } from "./events.ts";
 import { leaseRequest, renewLease } from "./lease-request.ts";
 import { listRequests } from "./list-requests.ts";
+import { createPauses } from "./pauses.ts";
+import { perDialect } from "./per-dialect.ts";
 import { createQueriedPositions } from "./queried-positions.ts";
 import type { QueueContext } from "./queue-context.ts";
 import {
@@ -61,6 +63,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       database.dialect === "sqlite"
         ? createWindowPositions(database)
         : createQueriedPositions(database, clock),
+    pauses: createPauses(database),
   };
   const steady = createSteadyClock(clock);
   let nextOrphans = clock.monotonic();
@@ -110,19 +113,8 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     readResult: (id) => readResult(context, id),
     removePayloads: (id) => removePayloads(context, id),
     getStats: () => getStats(context),
-    async pause(endpointId) {
-      await database.transaction((tx) =>
-        tx.run(
-          "INSERT INTO paused_endpoints (endpoint_id, paused_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-          [endpointId, clock.now()],
-        ),
-      );
-    },
-    async resume(endpointId) {
-      await database.transaction((tx) =>
-        tx.run("DELETE FROM paused_endpoints WHERE endpoint_id = $1", [endpointId]),
-      );
-    },
+    pause: (endpointId) => context.pauses.pause(endpointId, clock.now()),
+    resume: (endpointId) => context.pauses.resume(endpointId),
     flush: (endpointId) => flushEndpoint(context, endpointId),
     async sweep() {
       await followClock();
@@ -138,6 +130,11 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   };
 }
 
+const SELECT_HELD = perDialect(
+  ({ lock }) =>
+    `SELECT number, attempts FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'${lock}`,
+);
+
 async function appendEvents(
   context: QueueContext,
   lease: LeaseRef,
@@ -145,10 +142,10 @@ async function appendEvents(
 ): Promise<void> {
   if (events.length === 0) return;
   await context.database.transaction(async (tx) => {
-    const row = await tx.get<{ number: number; attempts: number }>(
-      `SELECT number, attempts FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'${forUpdate(context)}`,
-      [lease.requestId, lease.token],
-    );
+    const row = await tx.get<{ number: number; attempts: number }>(SELECT_HELD[context.database.dialect], [
+      lease.requestId,
+      lease.token,
+    ]);
     if (row !== undefined) await insertEvents(tx, row.number, row.attempts, events);
   });
 }

@@ -1,5 +1,5 @@
 import { createFlatError, REQUEST_ERRORS, type RequestErrorType } from "@sluice/protocol";
-import type { Statements } from "../database/database.ts";
+import type { SqlValue, Statements } from "../database/database.ts";
 import { insertEvents } from "./events.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
 import type { LineChange, QueueContext } from "./queue-context.ts";
@@ -15,18 +15,15 @@ const MAX_ERROR = 300;
 export interface EndableRow {
   readonly number: number;
   readonly id: string;
-  readonly account_id: string;
   readonly app: string;
   readonly endpoint_id: string;
   readonly priority: number;
   readonly fair_rank: number;
   readonly state: string;
   readonly attempts: number;
-  readonly keeps_payloads: number;
 }
 
-export const ENDABLE_COLUMNS =
-  "number, id, account_id, app, endpoint_id, priority, fair_rank, state, attempts, keeps_payloads";
+export const ENDABLE_COLUMNS = "number, id, app, endpoint_id, priority, fair_rank, state, attempts";
 
 /** The holder's own end of a request. */
 export async function completeRequest(
@@ -37,13 +34,17 @@ export async function completeRequest(
 ): Promise<"completed" | "lost"> {
   const output = await placePayload(context, lease.requestId, `result-${lease.token}`, result.body);
   const isCompleted = await context.database.transaction(async (tx) => {
-    const row = await tx.get<EndableRow>(
-      `SELECT ${ENDABLE_COLUMNS} FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'`,
+    const ended = await endRequest(
+      tx,
+      END_HELD,
       [lease.requestId, lease.token],
+      result,
+      output,
+      context.clock.now(),
     );
-    if (row === undefined) return false;
-    if (events.length > 0) await insertEvents(tx, row.number, row.attempts, events);
-    return endRequest(tx, row, result, output, context.clock.now(), lease.token);
+    if (ended === undefined) return false;
+    if (events.length > 0) await insertEvents(tx, ended.number, ended.attempts, events);
+    return true;
   });
   if (!isCompleted) await removeBlobs(context, [output.blob]);
   return isCompleted ? "completed" : "lost";
@@ -58,9 +59,11 @@ export async function endByPlatform(
   changes: LineChange[],
 ): Promise<boolean> {
   const result = createPlatformResult(ending);
-  const isEnded = await endRequest(tx, row, result, { inline: result.body, blob: null }, now);
-  if (isEnded && row.state === "queued") changes.push({ entry: toEntry(row), change: "left" });
-  return isEnded;
+  const output = { inline: result.body, blob: null };
+  const ended = await endRequest(tx, END_ROW, [row.number, row.state], result, output, now);
+  if (ended === undefined) return false;
+  if (row.state === "queued") changes.push({ entry: toEntry(row), change: "left" });
+  return true;
 }
 
 export interface PlatformEnding {
@@ -97,50 +100,57 @@ function createPlatformResult(ending: PlatformEnding): RequestResult {
   };
 }
 
-/**
- * One commit: state, result, event and the webhook delivery owed. The condition on state and token is the fence;
- * false when the request has moved on.
- */
+const END = `UPDATE requests SET state = $1, ended_at = $2, status_code = $3, error = $4, error_type = $5,
+    billable_units = $6, inference_seconds = $7,
+    remove_payloads_at = CASE keeps_payloads WHEN 1 THEN NULL ELSE CAST($8 AS BIGINT) END,
+    lease_token = NULL, lease_expires_at = NULL, lease_ms = NULL`;
+const RETURNING = "RETURNING number, id, account_id, attempts, has_webhook";
+/** The fence: only the holder of the current lease ends a request so. */
+const END_HELD = `${END} WHERE id = $9 AND lease_token = $10 AND state = 'running' ${RETURNING}`;
+const END_ROW = `${END} WHERE number = $9 AND state = $10 ${RETURNING}`;
+
+interface EndedRow {
+  readonly number: number;
+  readonly id: string;
+  readonly account_id: string;
+  readonly attempts: number;
+  readonly has_webhook: number;
+}
+
+/** One commit: state, result and the webhook delivery owed. Undefined when the request has moved on. */
 async function endRequest(
   tx: Statements,
-  row: EndableRow,
+  statement: typeof END_HELD | typeof END_ROW,
+  which: readonly [SqlValue, SqlValue],
   result: RequestResult,
   output: PlacedPayload,
   now: number,
-  token: string | null = null,
-): Promise<boolean> {
-  const changed = await tx.run(
-    `UPDATE requests SET state = $1, ended_at = $2, status_code = $3, error = $4, error_type = $5,
-       billable_units = $6, inference_seconds = $7, remove_payloads_at = $8,
-       lease_token = NULL, lease_expires_at = NULL, lease_ms = NULL
-     WHERE number = $9 AND state = $10${token === null ? "" : " AND lease_token = $11"}`,
-    [
-      result.state,
-      now,
-      result.statusCode,
-      trimError(result.error),
-      result.errorType ?? null,
-      result.billableUnits,
-      result.inferenceSeconds,
-      row.keeps_payloads === 1 ? null : now + FORGET_MS,
-      row.number,
-      row.state,
-      ...(token === null ? [] : [token]),
-    ],
-  );
-  if (changed === 0) return false;
-  const payload = await tx.get<{ webhook_url: string | null }>(
+): Promise<EndedRow | undefined> {
+  const row = await tx.get<EndedRow>(statement, [
+    result.state,
+    now,
+    result.statusCode,
+    trimError(result.error),
+    result.errorType ?? null,
+    result.billableUnits,
+    result.inferenceSeconds,
+    now + FORGET_MS,
+    ...which,
+  ]);
+  if (row === undefined) return undefined;
+  await tx.run(
     `UPDATE payloads SET result_headers = $1, result = $2, result_blob = $3, file_ids = $4
-     WHERE request_number = $5 RETURNING webhook_url`,
+     WHERE request_number = $5`,
     [JSON.stringify(result.headers), output.inline, output.blob, JSON.stringify(result.fileIds), row.number],
   );
-  await insertEvents(tx, row.number, row.attempts, [
-    { kind: "ended", at: now, data: { state: result.state, status_code: result.statusCode } },
-  ]);
-  if (payload !== undefined && payload.webhook_url !== null) {
-    await insertDelivery(tx, row.id, row.account_id, payload.webhook_url, now);
+  if (row.has_webhook === 1) {
+    const payload = await tx.get<{ webhook_url: string }>(
+      "SELECT webhook_url FROM payloads WHERE request_number = $1",
+      [row.number],
+    );
+    if (payload !== undefined) await insertDelivery(tx, row.id, row.account_id, payload.webhook_url, now);
   }
-  return true;
+  return row;
 }
 
 /** The webhook's outbox: what this commit owes is delivered by others, at `next_at` or later. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { SqlValue, Statements } from "../database/database.ts";
+import type { Dialect, SqlValue, Statements } from "../database/database.ts";
 import type { KeyLimits } from "../keys/key-store.ts";
 import { FORGET_MS, insertDelivery, trimError } from "./end-request.ts";
-import { insertEvents } from "./events.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
+import { perDialect } from "./per-dialect.ts";
 import { changeLines, type QueueContext } from "./queue-context.ts";
 import type { EnqueueOutcome, NewRequest, RecordOutcome, RequestResult } from "./request-queue.ts";
 import { encode, encodePriority, REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
@@ -24,7 +24,7 @@ export async function enqueueRequest(context: QueueContext, request: NewRequest)
     const refusal =
       (await findDuplicate(tx, request)) ?? (await checkLimits(tx, context, request, limits, waiting));
     if (refusal !== undefined) return refusal;
-    const inserted = await insertRequest(tx, request, {
+    const inserted = await insertRequest(tx, context.database.dialect, request, {
       input,
       keyConcurrency: limits?.concurrency ?? null,
       isCounted: limits?.queued !== undefined,
@@ -67,7 +67,7 @@ export async function recordRequest(
     if (request.keyId !== null && limits?.requestsPerDay !== undefined) {
       await countForDay(tx, request.keyId, Math.floor(context.clock.now() / DAY_MS));
     }
-    const inserted = await insertRequest(tx, request, {
+    const inserted = await insertRequest(tx, context.database.dialect, request, {
       input,
       keyConcurrency: null,
       isCounted: false,
@@ -75,9 +75,6 @@ export async function recordRequest(
     });
     // PostgreSQL: another process was faster with the same idempotency key.
     if (inserted === undefined) return (await findDuplicate(tx, request)) ?? { kind: "conflict" };
-    await insertEvents(tx, inserted.number, 1, [
-      { kind: "ended", at: times.endedAt, data: { state: result.state, status_code: result.statusCode } },
-    ]);
     if (request.webhookUrl !== undefined) {
       await insertDelivery(tx, request.id, request.accountId, request.webhookUrl, times.endedAt);
     }
@@ -177,6 +174,7 @@ interface Insertion {
 const COLUMNS = [
   ...["id", "account_id", "key_id", "fair_key", "endpoint_id", "app", "surface", "state", "priority"],
   ...["created_at", "available_at", "start_deadline_at", "timeout_ms", "hint", "keeps_payloads"],
+  "has_webhook",
   ...["idempotency_key", "input_sha256", "key_concurrency", "is_counted"],
   ...["connection_attempts", "server_attempts", "timeout_attempts"],
 ];
@@ -184,14 +182,16 @@ const ENDED_COLUMNS = [
   ...["attempts", "started_at", "ended_at", "status_code", "error", "error_type", "billable_units"],
   ...["inference_seconds", "remove_payloads_at"],
 ];
-/** One more than the line has got to, and one more than the key's last in line. */
-const NEXT_RANK = `1 + coalesce((SELECT max(place) FROM (
-    SELECT virtual_time AS place FROM lines WHERE app = $6 AND priority = $9
-    UNION ALL
-    SELECT max(fair_rank) FROM requests WHERE state = 'queued' AND app = $6 AND fair_key = $4 AND priority = $9
-  ) AS places), 0)`;
-
-const INSERT_QUEUED = formatInsert(COLUMNS, NEXT_RANK);
+/** Beyond what the line has got to, and behind the key's last in line. */
+const INSERT_QUEUED = perDialect(({ greatest }) =>
+  formatInsert(
+    COLUMNS,
+    `1 + ${greatest}(
+      coalesce((SELECT virtual_time FROM lines WHERE app = $6 AND priority = $9), 0),
+      coalesce((SELECT max(fair_rank) FROM requests
+        WHERE state = 'queued' AND app = $6 AND fair_key = $4 AND priority = $9), 0))`,
+  ),
+);
 const INSERT_ENDED = formatInsert([...COLUMNS, ...ENDED_COLUMNS], "0");
 
 function formatInsert(columns: readonly string[], rank: string): string {
@@ -201,9 +201,14 @@ function formatInsert(columns: readonly string[], rank: string): string {
     RETURNING number, fair_rank`;
 }
 
+const INSERT_PAYLOADS = `INSERT INTO payloads (request_number, webhook_url, file_lifecycle, tags, headers, has_input,
+    input, input_blob, result_headers, result, result_blob, file_ids)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`;
+
 /** Undefined when the idempotency key is taken. */
 async function insertRequest(
   tx: Statements,
+  dialect: Dialect,
   request: NewRequest,
   { input, keyConcurrency, isCounted, ended }: Insertion,
 ): Promise<{ readonly number: number; readonly fairRank: number } | undefined> {
@@ -223,6 +228,7 @@ async function insertRequest(
     Math.round(request.timeoutMs),
     request.hint?.slice(0, MAX_HINT) ?? null,
     request.keepsPayloads ? 1 : 0,
+    request.webhookUrl === undefined ? 0 : 1,
     request.idempotencyKey ?? null,
     request.idempotencyKey === undefined ? null : hashInput(request.input),
     keyConcurrency,
@@ -246,29 +252,24 @@ async function insertRequest(
     );
   }
   const row = await tx.get<{ number: number; fair_rank: number }>(
-    ended === undefined ? INSERT_QUEUED : INSERT_ENDED,
+    ended === undefined ? INSERT_QUEUED[dialect] : INSERT_ENDED,
     values,
   );
   if (row === undefined) return undefined;
-  await tx.run(
-    `INSERT INTO payloads (request_number, webhook_url, file_lifecycle, tags, headers, has_input, input, input_blob,
-       result_headers, result, result_blob, file_ids)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-    [
-      row.number,
-      request.webhookUrl ?? null,
-      encode(request.fileLifecycle),
-      encode(request.tags),
-      encode(request.headers),
-      request.input === null ? 0 : 1,
-      input.inline,
-      input.blob,
-      ended === undefined ? null : JSON.stringify(ended.result.headers),
-      ended?.output.inline ?? null,
-      ended?.output.blob ?? null,
-      ended === undefined ? null : JSON.stringify(ended.result.fileIds),
-    ],
-  );
+  await tx.run(INSERT_PAYLOADS, [
+    row.number,
+    request.webhookUrl ?? null,
+    encode(request.fileLifecycle),
+    encode(request.tags),
+    encode(request.headers),
+    request.input === null ? 0 : 1,
+    input.inline,
+    input.blob,
+    ended === undefined ? null : JSON.stringify(ended.result.headers),
+    ended?.output.inline ?? null,
+    ended?.output.blob ?? null,
+    ended === undefined ? null : JSON.stringify(ended.result.fileIds),
+  ]);
   return { number: row.number, fairRank: row.fair_rank };
 }
 

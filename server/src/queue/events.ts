@@ -12,6 +12,17 @@ export async function insertEvents(
   attempt: number,
   events: readonly NewEvent[],
 ): Promise<void> {
+  const [only] = events;
+  if (events.length === 1 && only !== undefined && only.kind !== "log") {
+    await tx.run(INSERT_ONE, [
+      requestNumber,
+      attempt,
+      only.kind,
+      Math.round(only.at),
+      JSON.stringify(only.data),
+    ]);
+    return;
+  }
   const row = await tx.get<{ last: number | null }>(
     "SELECT max(sequence) AS last FROM events WHERE request_number = $1",
     [requestNumber],
@@ -27,6 +38,9 @@ export async function insertEvents(
     );
   }
 }
+
+const INSERT_ONE = `INSERT INTO events (request_number, sequence, attempt, kind, at, data)
+  VALUES ($1, (SELECT coalesce(max(sequence), 0) + 1 FROM events WHERE request_number = $1), $2, $3, $4, $5)`;
 
 const TOO_MANY = (at: number): NewEvent => ({
   kind: "log",
@@ -66,18 +80,26 @@ export async function selectLogs(
   });
 }
 
-/** The first event, `accepted`, is the row itself and has sequence 0. */
-export async function selectEvents(
-  tx: Statements,
-  requestNumber: number,
-  createdAt: number,
-): Promise<readonly StoredEvent[]> {
+/** The request's row as far as it is history itself. */
+export interface HistoryRow {
+  readonly number: number;
+  readonly created_at: number;
+  readonly ended_at: number | null;
+  readonly attempts: number;
+  readonly state: string;
+  readonly status_code: number | null;
+}
+
+/**
+ * The first and the last event are the row itself: `accepted`, sequence 0, and `ended`, which follows all others.
+ */
+export async function selectEvents(tx: Statements, request: HistoryRow): Promise<readonly StoredEvent[]> {
   const rows = await tx.all<EventRow>(
     "SELECT sequence, attempt, kind, at, data FROM events WHERE request_number = $1 ORDER BY sequence",
-    [requestNumber],
+    [request.number],
   );
-  return [
-    { sequence: 0, attempt: 0, kind: "accepted", at: createdAt, data: {} },
+  const events: StoredEvent[] = [
+    { sequence: 0, attempt: 0, kind: "accepted", at: request.created_at, data: {} },
     ...rows.map((row) => ({
       sequence: row.sequence,
       attempt: row.attempt,
@@ -86,4 +108,14 @@ export async function selectEvents(
       data: JSON.parse(row.data) as Record<string, unknown>,
     })),
   ];
+  if (request.ended_at !== null) {
+    events.push({
+      sequence: (rows.at(-1)?.sequence ?? 0) + 1,
+      attempt: request.attempts,
+      kind: "ended",
+      at: request.ended_at,
+      data: { state: request.state, status_code: request.status_code },
+    });
+  }
+  return events;
 }

@@ -56,6 +56,7 @@ const HEAD_COLUMNS = `${ENDABLE_COLUMNS}, fair_key, key_id, key_concurrency, sta
 const IN_ORDER = "ORDER BY priority, fair_rank, id LIMIT 1";
 const SELECT_HEAD = `SELECT ${HEAD_COLUMNS} FROM requests
   WHERE state = 'queued' AND endpoint_id = $1 AND available_at <= $2 ${IN_ORDER}`;
+const SELECT_AND_LOCK_HEAD = `${SELECT_HEAD} FOR UPDATE SKIP LOCKED`;
 
 interface Taken {
   readonly row: RequestRow;
@@ -87,10 +88,7 @@ async function takeNext(
     if (!beside.has(head.app)) {
       if (context.database.dialect === "postgres") {
         // Another process may hold the very head: the next one behind it will do.
-        const locked = await tx.get<HeadRow>(`${SELECT_HEAD} FOR UPDATE SKIP LOCKED`, [
-          head.endpoint_id,
-          now,
-        ]);
+        const locked = await tx.get<HeadRow>(SELECT_AND_LOCK_HEAD, [head.endpoint_id, now]);
         if (locked === undefined) {
           endpointIds.splice(endpointIds.indexOf(head.endpoint_id), 1);
           continue;
@@ -121,8 +119,8 @@ async function findOpenEndpoints(
 ): Promise<string[]> {
   const waiting = offer.endpointIds.filter((id) => context.positions.mayHaveWaiting(id));
   if (waiting.length === 0) return waiting;
-  const paused = await tx.all<{ endpoint_id: string }>("SELECT endpoint_id FROM paused_endpoints");
-  return waiting.filter((id) => !paused.some((row) => row.endpoint_id === id));
+  const paused = await context.pauses.list(tx);
+  return paused.size === 0 ? waiting : waiting.filter((id) => !paused.has(id));
 }
 
 /** The first in line of each app. */
@@ -236,6 +234,12 @@ async function findHinted(
   );
 }
 
+const TAKE = `UPDATE requests SET state = 'running', attempts = attempts + 1,
+    started_at = coalesce(started_at, $1), runner_id = $2, lease_token = $3, lease_ms = $4, lease_expires_at = $5
+  WHERE number = $6`;
+const SELECT_TAKEN = `SELECT ${REQUEST_COLUMNS}, p.input, p.input_blob, p.has_input FROM requests r
+  JOIN payloads p ON p.request_number = r.number WHERE r.number = $1`;
+
 async function take(
   context: QueueContext,
   tx: Statements,
@@ -246,20 +250,14 @@ async function take(
 ): Promise<Taken> {
   const token = randomUUID();
   const expiresAt = now + offer.leaseMs;
-  await tx.run(
-    `UPDATE requests SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $1),
-       runner_id = $2, lease_token = $3, lease_ms = $4, lease_expires_at = $5 WHERE number = $6`,
-    [now, offer.runnerId, token, offer.leaseMs, expiresAt, head.number],
-  );
+  await tx.run(TAKE, [now, offer.runnerId, token, offer.leaseMs, expiresAt, head.number]);
   await advance(context, tx, head);
   await insertEvents(tx, head.number, head.attempts + 1, [
     { kind: "leased", at: now, data: { runner: offer.runnerId } },
   ]);
-  const row = await tx.get<RequestRow & Pick<Taken, "input" | "input_blob" | "has_input">>(
-    `SELECT ${REQUEST_COLUMNS}, p.input, p.input_blob, p.has_input FROM requests r
-     JOIN payloads p ON p.request_number = r.number WHERE r.number = $1`,
-    [head.number],
-  );
+  const row = await tx.get<RequestRow & Pick<Taken, "input" | "input_blob" | "has_input">>(SELECT_TAKEN, [
+    head.number,
+  ]);
   if (row === undefined) throw new Error(`The payloads of request ${head.id} are missing.`);
   changes.push({ entry: toEntry(head), change: "leased" });
   return {

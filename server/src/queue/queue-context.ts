@@ -4,6 +4,7 @@ import type { BlobStore } from "../files/blob-store.ts";
 import type { KeyId } from "../ids.ts";
 import type { KeyLimits } from "../keys/key-store.ts";
 import type { Logger } from "../logger.ts";
+import type { Pauses } from "./pauses.ts";
 import type { LineEntry, Positions } from "./positions.ts";
 
 /** What every operation of the queue is given. */
@@ -14,6 +15,7 @@ export interface QueueContext {
   readonly logger: Logger;
   readonly getKeyLimits: (keyId: KeyId) => Promise<KeyLimits | undefined>;
   readonly positions: Positions;
+  readonly pauses: Pauses;
 }
 
 /** What a transaction did to the lines; told to {@link Positions} once it is committed. */

@@ -1,5 +1,6 @@
+import type { Statements } from "../database/database.ts";
 import type { RequestId } from "../ids.ts";
-import { selectEvents, selectLogs } from "./events.ts";
+import { type HistoryRow, selectEvents, selectLogs } from "./events.ts";
 import { readPayload, removeBlobs } from "./payload-store.ts";
 import type { QueueContext } from "./queue-context.ts";
 import type {
@@ -13,14 +14,12 @@ import type {
 import { REQUEST_COLUMNS, type RequestRow, toEntry, toRecord } from "./request-rows.ts";
 
 export async function findRequest(context: QueueContext, id: RequestId): Promise<RequestRecord | undefined> {
-  const row = await context.database.read((tx) =>
-    tx.get<RequestRow>(
-      `SELECT ${REQUEST_COLUMNS} FROM requests r JOIN payloads p ON p.request_number = r.number WHERE r.id = $1`,
-      [id],
-    ),
-  );
+  const row = await context.database.read((tx) => tx.get<RequestRow>(SELECT_REQUEST, [id]));
   return row === undefined ? undefined : toRecord(row);
 }
+
+const SELECT_REQUEST = `SELECT ${REQUEST_COLUMNS} FROM requests r
+  JOIN payloads p ON p.request_number = r.number WHERE r.id = $1`;
 
 /** 0 for a request that does not wait. */
 export async function getPosition(context: QueueContext, id: RequestId): Promise<number> {
@@ -47,11 +46,11 @@ export async function listLogs(
 
 export async function listEvents(context: QueueContext, id: RequestId): Promise<readonly StoredEvent[]> {
   return context.database.read(async (tx) => {
-    const row = await tx.get<{ number: number; created_at: number }>(
-      "SELECT number, created_at FROM requests WHERE id = $1",
+    const row = await tx.get<HistoryRow>(
+      "SELECT number, created_at, ended_at, attempts, state, status_code FROM requests WHERE id = $1",
       [id],
     );
-    return row === undefined ? [] : selectEvents(tx, row.number, row.created_at);
+    return row === undefined ? [] : selectEvents(tx, row);
   });
 }
 
@@ -140,11 +139,7 @@ export async function getStats(context: QueueContext): Promise<readonly Endpoint
       if (count === 0) continue;
       const entry = add(endpointId);
       entry.queued = count;
-      const oldest = await tx.get<{ created_at: number | null }>(
-        "SELECT min(created_at) AS created_at FROM requests WHERE state = 'queued' AND endpoint_id = $1",
-        [endpointId],
-      );
-      entry.oldestQueuedAt = oldest?.created_at ?? null;
+      entry.oldestQueuedAt = await findOldest(tx, endpointId);
     }
     for (const row of await tx.all<{ endpoint_id: string; count: number }>(
       "SELECT endpoint_id, count(*) AS count FROM requests WHERE state = 'running' GROUP BY endpoint_id",
@@ -156,4 +151,26 @@ export async function getStats(context: QueueContext): Promise<readonly Endpoint
     }
     return [...stats.values()];
   });
+}
+
+/** Keys that wait at once, at most, for the oldest wait to be exact. */
+const MAX_KEYS = 1_000;
+
+/**
+ * The request that has waited longest is the first of its key and priority, and the firsts of all keys stand at
+ * the head of the line: a walk through the head finds it, however long the line is.
+ */
+async function findOldest(tx: Statements, endpointId: string): Promise<number | null> {
+  let oldest: number | null = null;
+  for (const priority of [0, 1]) {
+    const row = await tx.get<{ created_at: number | null }>(
+      `SELECT min(created_at) AS created_at FROM (
+         SELECT created_at FROM requests WHERE state = 'queued' AND endpoint_id = $1 AND priority = $2
+         ORDER BY fair_rank, id LIMIT ${MAX_KEYS}) AS head`,
+      [endpointId, priority],
+    );
+    const createdAt = row?.created_at ?? null;
+    if (createdAt !== null && (oldest === null || createdAt < oldest)) oldest = createdAt;
+  }
+  return oldest;
 }

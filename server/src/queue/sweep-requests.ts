@@ -113,6 +113,7 @@ async function removeRecords(context: QueueContext, before: number): Promise<rea
       await tx.run("DELETE FROM events WHERE request_number = $1", [row.number]);
       await tx.run("DELETE FROM payloads WHERE request_number = $1", [row.number]);
       await tx.run("DELETE FROM deliveries WHERE request_id = $1", [row.id]);
+      await tx.run("DELETE FROM delivery_attempts WHERE request_id = $1", [row.id]);
       await tx.run("DELETE FROM requests WHERE number = $1", [row.number]);
     }
     return due;

@@ -24,6 +24,7 @@ CREATE TABLE requests (
   timeout_ms INTEGER NOT NULL,
   hint TEXT,
   keeps_payloads INTEGER NOT NULL,
+  has_webhook INTEGER NOT NULL,
   remove_payloads_at INTEGER,
   idempotency_key TEXT,
   input_sha256 TEXT,
@@ -52,11 +53,9 @@ CREATE TABLE requests (
 ) STRICT;
 
 -- Next in line, per endpoint; wide enough to pass over requests in back-off without reading their rows.
-CREATE INDEX requests_in_line ON requests (endpoint_id, priority, fair_rank, id, available_at) WHERE state = 'queued';
+CREATE INDEX requests_in_line ON requests (endpoint_id, priority, fair_rank, id, available_at, created_at) WHERE state = 'queued';
 -- The last rank of a key, and who waits besides keys that run as much as they may.
-CREATE INDEX requests_in_line_by_key ON requests (app, fair_key, priority, fair_rank, id, endpoint_id, available_at) WHERE state = 'queued';
--- The oldest wait.
-CREATE INDEX requests_waiting ON requests (endpoint_id, created_at) WHERE state = 'queued';
+CREATE INDEX requests_in_line_by_key ON requests (app, fair_key, priority, fair_rank) WHERE state = 'queued';
 CREATE INDEX requests_counted ON requests (key_id) WHERE state = 'queued' AND is_counted = 1;
 CREATE INDEX requests_start_deadlines ON requests (start_deadline_at) WHERE state = 'queued' AND start_deadline_at IS NOT NULL;
 CREATE INDEX requests_leases ON requests (lease_expires_at, key_id) WHERE state = 'running';
