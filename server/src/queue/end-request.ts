@@ -1,7 +1,8 @@
 import { createFlatError, REQUEST_ERRORS, type RequestErrorType } from "@sluice/protocol";
-import type { SqlValue, Statements } from "../database/database.ts";
+import type { Statements } from "../database/database.ts";
 import { insertEvents } from "./events.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
+import { perDialect } from "./per-dialect.ts";
 import type { LineChange, QueueContext } from "./queue-context.ts";
 import type { LeaseRef, NewEvent, RequestResult } from "./request-queue.ts";
 import { toEntry } from "./request-rows.ts";
@@ -21,9 +22,13 @@ export interface EndableRow {
   readonly fair_rank: number;
   readonly state: string;
   readonly attempts: number;
+  readonly account_id: string;
+  readonly keeps_payloads: number;
+  readonly has_webhook: number;
 }
 
-export const ENDABLE_COLUMNS = "number, id, app, endpoint_id, priority, fair_rank, state, attempts";
+export const ENDABLE_COLUMNS =
+  "number, id, app, endpoint_id, priority, fair_rank, state, attempts, account_id, keeps_payloads, has_webhook";
 
 /** The holder's own end of a request. */
 export async function completeRequest(
@@ -34,17 +39,13 @@ export async function completeRequest(
 ): Promise<"completed" | "lost"> {
   const output = await placePayload(context, lease.requestId, `result-${lease.token}`, result.body);
   const isCompleted = await context.database.transaction(async (tx) => {
-    const ended = await endRequest(
-      tx,
-      END_HELD,
-      [lease.requestId, lease.token],
-      result,
-      output,
-      context.clock.now(),
-    );
-    if (ended === undefined) return false;
-    if (events.length > 0) await insertEvents(tx, ended.number, ended.attempts, events);
-    return true;
+    const row = await tx.get<EndableRow>(SELECT_HELD[context.database.dialect], [
+      lease.requestId,
+      lease.token,
+    ]);
+    if (row === undefined) return false;
+    if (events.length > 0) await insertEvents(tx, row.number, row.attempts, events);
+    return endRequest(tx, row, result, output, context.clock.now());
   });
   if (!isCompleted) await removeBlobs(context, [output.blob]);
   return isCompleted ? "completed" : "lost";
@@ -60,8 +61,7 @@ export async function endByPlatform(
 ): Promise<boolean> {
   const result = createPlatformResult(ending);
   const output = { inline: result.body, blob: null };
-  const ended = await endRequest(tx, END_ROW, [row.number, row.state], result, output, now);
-  if (ended === undefined) return false;
+  if (!(await endRequest(tx, row, result, output, now))) return false;
   if (row.state === "queued") changes.push({ entry: toEntry(row), change: "left" });
   return true;
 }
@@ -100,33 +100,27 @@ function createPlatformResult(ending: PlatformEnding): RequestResult {
   };
 }
 
+/** The fence: the row is found, and held, by the holder of its current lease alone. */
+const SELECT_HELD = perDialect(
+  ({ lock }) =>
+    `SELECT ${ENDABLE_COLUMNS} FROM requests WHERE id = $1 AND lease_token = $2 AND state = 'running'${lock}`,
+);
+
+// Without RETURNING, which costs SQLite as much as the change itself.
 const END = `UPDATE requests SET state = $1, ended_at = $2, status_code = $3, error = $4, error_type = $5,
-    billable_units = $6, inference_seconds = $7,
-    remove_payloads_at = CASE keeps_payloads WHEN 1 THEN NULL ELSE CAST($8 AS BIGINT) END,
-    lease_token = NULL, lease_expires_at = NULL, lease_ms = NULL`;
-const RETURNING = "RETURNING number, id, account_id, attempts, has_webhook";
-/** The fence: only the holder of the current lease ends a request so. */
-const END_HELD = `${END} WHERE id = $9 AND lease_token = $10 AND state = 'running' ${RETURNING}`;
-const END_ROW = `${END} WHERE number = $9 AND state = $10 ${RETURNING}`;
+    billable_units = $6, inference_seconds = $7, remove_payloads_at = $8,
+    lease_token = NULL, lease_expires_at = NULL, lease_ms = NULL
+  WHERE number = $9 AND state = $10`;
 
-interface EndedRow {
-  readonly number: number;
-  readonly id: string;
-  readonly account_id: string;
-  readonly attempts: number;
-  readonly has_webhook: number;
-}
-
-/** One commit: state, result and the webhook delivery owed. Undefined when the request has moved on. */
+/** One commit: state, result and the webhook delivery owed. False when the request has moved on. */
 async function endRequest(
   tx: Statements,
-  statement: typeof END_HELD | typeof END_ROW,
-  which: readonly [SqlValue, SqlValue],
+  row: EndableRow,
   result: RequestResult,
   output: PlacedPayload,
   now: number,
-): Promise<EndedRow | undefined> {
-  const row = await tx.get<EndedRow>(statement, [
+): Promise<boolean> {
+  const changed = await tx.run(END, [
     result.state,
     now,
     result.statusCode,
@@ -134,10 +128,11 @@ async function endRequest(
     result.errorType ?? null,
     result.billableUnits,
     result.inferenceSeconds,
-    now + FORGET_MS,
-    ...which,
+    row.keeps_payloads === 1 ? null : now + FORGET_MS,
+    row.number,
+    row.state,
   ]);
-  if (row === undefined) return undefined;
+  if (changed === 0) return false;
   await tx.run(
     `UPDATE payloads SET result_headers = $1, result = $2, result_blob = $3, file_ids = $4
      WHERE request_number = $5`,
@@ -150,7 +145,7 @@ async function endRequest(
     );
     if (payload !== undefined) await insertDelivery(tx, row.id, row.account_id, payload.webhook_url, now);
   }
-  return row;
+  return true;
 }
 
 /** The webhook's outbox: what this commit owes is delivered by others, at `next_at` or later. */

@@ -90,32 +90,41 @@ export interface HistoryRow {
   readonly status_code: number | null;
 }
 
+/** What may still happen to a request that has ended. */
+const AFTER_END: ReadonlySet<string> = new Set(["delivered", "delivery_given_up"]);
+
 /**
- * The first and the last event are the row itself: `accepted`, sequence 0, and `ended`, which follows all others.
+ * Two events are the row itself: `accepted`, sequence 0, and `ended`, which only the end of a webhook delivery follows.
  */
 export async function selectEvents(tx: Statements, request: HistoryRow): Promise<readonly StoredEvent[]> {
   const rows = await tx.all<EventRow>(
     "SELECT sequence, attempt, kind, at, data FROM events WHERE request_number = $1 ORDER BY sequence",
     [request.number],
   );
+  const before = rows.filter((row) => !AFTER_END.has(row.kind)).map(toEvent);
   const events: StoredEvent[] = [
     { sequence: 0, attempt: 0, kind: "accepted", at: request.created_at, data: {} },
-    ...rows.map((row) => ({
-      sequence: row.sequence,
-      attempt: row.attempt,
-      kind: row.kind,
-      at: row.at,
-      data: JSON.parse(row.data) as Record<string, unknown>,
-    })),
+    ...before,
   ];
-  if (request.ended_at !== null) {
-    events.push({
-      sequence: (rows.at(-1)?.sequence ?? 0) + 1,
-      attempt: request.attempts,
-      kind: "ended",
-      at: request.ended_at,
-      data: { state: request.state, status_code: request.status_code },
-    });
-  }
-  return events;
+  if (request.ended_at === null) return events;
+  events.push({
+    sequence: (before.at(-1)?.sequence ?? 0) + 1,
+    attempt: request.attempts,
+    kind: "ended",
+    at: request.ended_at,
+    data: { state: request.state, status_code: request.status_code },
+  });
+  // Rows know nothing of the end, which takes a place before them.
+  const after = rows.filter((row) => AFTER_END.has(row.kind)).map(toEvent);
+  return [...events, ...after.map((event) => ({ ...event, sequence: event.sequence + 1 }))];
+}
+
+function toEvent(row: EventRow): StoredEvent {
+  return {
+    sequence: row.sequence,
+    attempt: row.attempt,
+    kind: row.kind,
+    at: row.at,
+    data: JSON.parse(row.data) as Record<string, unknown>,
+  };
 }

@@ -64,7 +64,7 @@ function createQuery(
   if (filter.endAt !== undefined) conditions.push(`created_at < ${bind(Math.ceil(filter.endAt))}`);
   if (filter.cursor !== undefined) {
     const cursor = decodeCursor(filter.cursor);
-    conditions.push(`(${sort}, id) < (${bind(cursor.value)}, ${bind(cursor.id)})`);
+    conditions.push(`(${sort}, number) < (${bind(cursor.value)}, ${bind(cursor.number)})`);
   }
   if (startsFromUnfinished) {
     conditions.push(
@@ -75,8 +75,8 @@ function createQuery(
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
   // The page is found first and joined after: the payloads of a page, not of the history.
   const sql = `SELECT ${REQUEST_COLUMNS}, r.sort_value FROM (
-      SELECT *, ${sort} AS sort_value FROM requests ${where} ORDER BY ${sort} DESC, id DESC LIMIT ${bind(filter.limit + 1)}
-    ) AS r JOIN payloads p ON p.request_number = r.number ORDER BY r.sort_value DESC, r.id DESC`;
+      SELECT *, ${sort} AS sort_value FROM requests ${where} ORDER BY ${sort} DESC, number DESC LIMIT ${bind(filter.limit + 1)}
+    ) AS r JOIN payloads p ON p.request_number = r.number ORDER BY r.sort_value DESC, r.number DESC`;
   return { sql, parameters };
 }
 
@@ -98,15 +98,15 @@ async function isUnfinishedRare(context: QueueContext, filter: RequestFilter): P
   return waiting <= FEW_WAITING;
 }
 
-function encodeCursor(row: { readonly sort_value: number; readonly id: string }): string {
-  return Buffer.from(`${row.sort_value}:${row.id}`).toString("base64url");
+function encodeCursor(row: { readonly sort_value: number; readonly number: number }): string {
+  return Buffer.from(`${row.sort_value}:${row.number}`).toString("base64url");
 }
 
 /** @throws CursorError for anything that is not one of ours. */
-function decodeCursor(cursor: string): { readonly value: number; readonly id: string } {
-  const match = /^(-?\d{1,16}):([0-9a-f-]{36})$/.exec(Buffer.from(cursor, "base64url").toString("latin1"));
+function decodeCursor(cursor: string): { readonly value: number; readonly number: number } {
+  const match = /^(-?\d{1,15}):(\d{1,15})$/.exec(Buffer.from(cursor, "base64url").toString("latin1"));
   if (match === null) throw new CursorError();
-  return { value: Number(match[1]), id: match[2] ?? "" };
+  return { value: Number(match[1]), number: Number(match[2]) };
 }
 
 /** The caller's cursor is not one that a page gave out: a 4xx for the caller. */

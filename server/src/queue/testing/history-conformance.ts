@@ -169,7 +169,7 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
 
   test("a cursor that no page gave out is refused", async () => {
     await using fixture = await open();
-    for (const cursor of ["", "nonsense", Buffer.from("1:2").toString("base64url"), "Mg=="]) {
+    for (const cursor of ["", "nonsense", Buffer.from("1:2:3").toString("base64url"), "Mg=="]) {
       await assert.rejects(fixture.queue.listRequests({ limit: 5, cursor }), { name: "CursorError" });
     }
   });
