@@ -21,6 +21,8 @@ import { startRunner } from "./runner/runner.ts";
 import { createWorkerEnvironment } from "./runner/worker-environment.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, type Store } from "./store.ts";
+import { createWebhookSigningKeys } from "./webhooks/signing-keys.ts";
+import { startDeliveries } from "./webhooks/start-deliveries.ts";
 
 /** A server that takes requests. */
 export interface RunningServer extends AsyncDisposable {
@@ -107,6 +109,15 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   if (control !== undefined) opened.use(control);
   const listener = await listen({ gateway: createGateway(context), settings, logger });
   opened.defer(() => listener.close(1_000));
+  opened.use(
+    await startDeliveries({
+      ...context,
+      signingKeys: createWebhookSigningKeys(context),
+      filesUrl: `${settings.publicUrl?.replace(/\/$/, "") ?? listener.url}/cdn`,
+      // SQLite's folder is held by one process at a time.
+      isAlone: store.database.dialect === "sqlite",
+    }),
+  );
   const held = opened.move();
   return {
     url: listener.url,

@@ -124,7 +124,11 @@ async function fetchOnce(
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-function createCheckedLookup({ resolve, isAllowed }: DownloadRules): LookupFunction {
+/** Resolves names for a connection, and refuses a name of which one address is not allowed. */
+export function createCheckedLookup({
+  resolve,
+  isAllowed,
+}: Pick<DownloadRules, "resolve" | "isAllowed">): LookupFunction {
   return (hostName, options, callback) => {
     resolve(hostName).then(
       (addresses) => {

@@ -267,6 +267,21 @@ const OPERATIONS: readonly Operation[] = [
     answer: schemas.REQUEST_DETAIL,
   },
   {
+    path: "/sluice/requests/{request_id}/deliveries",
+    method: "get",
+    summary: "The webhook deliveries of a request, with every attempt",
+    access: "API",
+    answer: schemas.DELIVERIES,
+  },
+  {
+    path: "/sluice/requests/{request_id}/deliveries",
+    method: "post",
+    summary: "Deliver the webhook of a request again",
+    access: "API",
+    status: 202,
+    answer: schemas.DELIVERIES,
+  },
+  {
     path: "/openapi.json",
     method: "get",
     summary: "This document",

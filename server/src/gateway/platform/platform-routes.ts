@@ -3,6 +3,7 @@ import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { addAccountRoutes } from "./account-routes.ts";
 import { addAnalyticsRoutes } from "./analytics-routes.ts";
+import { addDeliveryRoutes } from "./delivery-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
 import { createPlatformDocument } from "./platform-document.ts";
@@ -39,6 +40,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addKeyRoutes(app, tools, context);
   addQueueAdminRoutes(app, tools, context);
   addSluiceRequestRoutes(app, tools, context);
+  addDeliveryRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);
   // Last: it answers for everything below the names that this server has not.
   addAccountRoutes(app, tools, context);

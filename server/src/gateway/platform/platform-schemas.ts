@@ -212,3 +212,25 @@ export const REQUEST_DETAIL: Schema = object({
     }),
   },
 });
+
+export const DELIVERIES: Schema = object({
+  "deliveries*": {
+    type: "array",
+    items: object({
+      "request_id*": ID,
+      "url*": TEXT,
+      "state*": oneOf("owed", "delivered", "given_up"),
+      "created_at*": TIME,
+      "next_attempt_at*": MAYBE_TIME,
+      "attempts*": {
+        type: "array",
+        items: object({
+          "at*": TIME,
+          "duration_ms*": COUNT,
+          "status_code*": { type: ["integer", "null"] },
+          "error*": MAYBE_TEXT,
+        }),
+      },
+    }),
+  },
+});
