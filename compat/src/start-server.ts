@@ -18,11 +18,16 @@ export interface TestServer extends AsyncDisposable {
 const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 
+export interface ServerOptions {
+  readonly arguments?: readonly string[];
+  readonly environment?: Record<string, string>;
+  /** Data of an earlier server; kept. Default: a new folder, removed with the server. */
+  readonly dataDir?: string;
+}
+
 /** Starts `sluice serve` on a free port. */
-export async function startServer(
-  options: { readonly arguments?: readonly string[]; readonly environment?: Record<string, string> } = {},
-): Promise<TestServer> {
-  const dataDir = await mkdtemp(join(tmpdir(), "sluice-compat-"));
+export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "sluice-compat-")));
   const child = spawn(
     process.execPath,
     [
@@ -53,7 +58,7 @@ export async function startServer(
         await once(child, "exit");
         clearTimeout(timer);
       }
-      await rm(dataDir, { recursive: true, force: true });
+      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
