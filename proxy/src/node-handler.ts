@@ -13,11 +13,11 @@ export interface NodeRequest extends AsyncIterable<Uint8Array> {
 /** What is needed of Node's `ServerResponse`. */
 export interface NodeResponse {
   statusCode: number;
-  statusMessage: string;
   readonly writableEnded: boolean;
   readonly destroyed: boolean;
   setHeader(name: string, value: string): unknown;
-  flushHeaders(): void;
+  /** HTTP/2 responses have none and need none. */
+  flushHeaders?(): void;
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   destroy(error?: Error): unknown;
@@ -40,9 +40,8 @@ export async function answerNodeRequest(
     const answer = await proxy(createRequest(request, controller.signal));
     if (response.destroyed) return;
     response.statusCode = answer.status;
-    if (answer.statusText !== "") response.statusMessage = answer.statusText;
     for (const [name, value] of answer.headers) response.setHeader(name, value);
-    response.flushHeaders();
+    response.flushHeaders?.();
     if (answer.body !== null) await pipe(answer.body, response);
     response.end();
   } catch (error) {
