@@ -165,7 +165,8 @@ function chooseApp(
 async function isKeyBusy(tx: Statements, row: Pick<HeadRow, "key_id" | "key_concurrency">): Promise<boolean> {
   if (row.key_id === null || row.key_concurrency === null) return false;
   const running = await tx.get<{ count: number }>(
-    "SELECT count(*) AS count FROM requests WHERE state = 'running' AND key_id = $1",
+    // `|| ''`: among the few that run, and not among everything that the key ever asked.
+    "SELECT count(*) AS count FROM requests WHERE state = 'running' AND key_id || '' = $1",
     [row.key_id],
   );
   return (running?.count ?? 0) >= row.key_concurrency;

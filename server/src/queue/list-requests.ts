@@ -3,12 +3,12 @@ import type { QueueContext } from "./queue-context.ts";
 import type { RequestFilter, RequestPage } from "./request-queue.ts";
 import { REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
 
-/** Up to this many unfinished requests, a page of them starts from them and not from the whole history. */
-const FEW_WAITING = 5_000;
+/** Up to this many rows can be looked at one by one for a page. */
+const FEW = 5_000;
 
 /** One page of the history. Sorting by end or duration leaves out what has none. */
 export async function listRequests(context: QueueContext, filter: RequestFilter): Promise<RequestPage> {
-  const query = createQuery(filter, await isUnfinishedRare(context, filter));
+  const query = createQuery(filter, await findHints(context, filter));
   const rows = await context.database.read((tx) =>
     tx.all<RequestRow & { readonly sort_value: number }>(query.sql, query.parameters),
   );
@@ -26,9 +26,21 @@ const SORT_EXPRESSIONS: Readonly<Record<NonNullable<RequestFilter["sortBy"]>, st
   duration: "(ended_at - started_at)",
 };
 
+/** What is known of the proportions: a planner without statistics cannot. */
+interface Hints {
+  /** Only requests that wait or run are wanted, and they are few. */
+  readonly isUnfinishedRare: boolean;
+  /** So many wait that a walk through the newest requests would pass over all of them to find one that ended. */
+  readonly isEndedRare: boolean;
+  /** A column whose filter leaves so few rows that they can be sorted. */
+  readonly rare: FilterColumn | undefined;
+}
+
+type FilterColumn = "account_id" | "key_id" | "endpoint_id";
+
 function createQuery(
   filter: RequestFilter,
-  startsFromUnfinished: boolean,
+  hints: Hints,
 ): { readonly sql: string; readonly parameters: readonly SqlValue[] } {
   const parameters: SqlValue[] = [];
   const bind = (value: SqlValue): string => `$${parameters.push(value)}`;
@@ -37,22 +49,27 @@ function createQuery(
   const sort = SORT_EXPRESSIONS[sortBy];
   const conditions: string[] = [];
 
-  // Failures are few: their own index serves, and `|| ''` keeps the others out of the planner's choice.
-  const failed =
-    sortBy === "created_at" &&
-    (filter.outcome === "user_error" ||
-      filter.outcome === "error" ||
-      filter.states?.every((state) => state === "failed" || state === "cancelled"));
-  const indexed = failed || startsFromUnfinished ? "|| ''" : "";
-  if (failed) conditions.push("status_code >= 400");
+  // Where few of many rows can match, the index of just those serves; `|| ''` keeps the planner from the others.
+  const conditionOfFew =
+    sortBy !== "created_at"
+      ? undefined
+      : isFailure(filter)
+        ? "status_code >= 400"
+        : hints.isEndedRare && isEnded(filter)
+          ? "ended_at IS NOT NULL"
+          : undefined;
+  const isDecided = conditionOfFew !== undefined || hints.isUnfinishedRare || sortBy !== "created_at";
+  const off = (column: FilterColumn): string => (isDecided && hints.rare !== column ? "|| ''" : "");
+  if (conditionOfFew !== undefined) conditions.push(conditionOfFew);
   if (sortBy !== "created_at") conditions.push("ended_at IS NOT NULL");
   if (sortBy === "duration") conditions.push("started_at IS NOT NULL");
   if (filter.requestId !== undefined) conditions.push(`id = ${bind(filter.requestId)}`);
-  if (filter.accountId !== undefined) conditions.push(`account_id ${indexed} = ${bind(filter.accountId)}`);
-  if (filter.keyId !== undefined) conditions.push(`key_id ${indexed} = ${bind(filter.keyId)}`);
+  if (filter.accountId !== undefined)
+    conditions.push(`account_id ${off("account_id")} = ${bind(filter.accountId)}`);
+  if (filter.keyId !== undefined) conditions.push(`key_id ${off("key_id")} = ${bind(filter.keyId)}`);
   if (filter.endpointIds !== undefined) {
     if (filter.endpointIds.length === 0) conditions.push("1 = 0");
-    else conditions.push(`endpoint_id ${indexed} IN (${list(filter.endpointIds)})`);
+    else conditions.push(`endpoint_id ${off("endpoint_id")} IN (${list(filter.endpointIds)})`);
   }
   if (filter.states !== undefined) {
     if (filter.states.length === 0) conditions.push("1 = 0");
@@ -66,11 +83,9 @@ function createQuery(
     const cursor = decodeCursor(filter.cursor);
     conditions.push(`(${sort}, number) < (${bind(cursor.value)}, ${bind(cursor.number)})`);
   }
-  if (startsFromUnfinished) {
-    conditions.push(
-      `number IN (SELECT number FROM requests WHERE state = 'queued'
-         UNION ALL SELECT number FROM requests WHERE state = 'running')`,
-    );
+  if (hints.isUnfinishedRare) {
+    const unfinished = (filter.states ?? []).map((state) => UNFINISHED[state as keyof typeof UNFINISHED]);
+    conditions.push(`number IN (${unfinished.join(" UNION ALL ")})`);
   }
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
   // The page is found first and joined after: the payloads of a page, not of the history.
@@ -79,6 +94,11 @@ function createQuery(
     ) AS r JOIN payloads p ON p.request_number = r.number ORDER BY r.sort_value DESC, r.number DESC`;
   return { sql, parameters };
 }
+
+const UNFINISHED = {
+  queued: "SELECT number FROM requests WHERE state = 'queued'",
+  running: "SELECT number FROM requests WHERE state = 'running'",
+} as const;
 
 const OUTCOMES: Readonly<
   Record<NonNullable<RequestFilter["outcome"]> | "any", readonly [number | null, number]>
@@ -89,14 +109,49 @@ const OUTCOMES: Readonly<
   error: [500, 600],
 };
 
-/** A walk through a long history for the few that wait or run would read all of it. */
-async function isUnfinishedRare(context: QueueContext, filter: RequestFilter): Promise<boolean> {
-  if (filter.requestId !== undefined || filter.states === undefined) return false;
-  if (!filter.states.every((state) => state === "queued" || state === "running")) return false;
+async function findHints(context: QueueContext, filter: RequestFilter): Promise<Hints> {
+  const { states } = filter;
+  const isUnfinished = states?.every((state) => state === "queued" || state === "running") ?? false;
+  const isRunning = states?.every((state) => state === "running") ?? false;
   let waiting = 0;
-  for (const count of (await context.positions.countWaiting()).values()) waiting += count;
-  return waiting <= FEW_WAITING;
+  if (filter.requestId === undefined && !isRunning && (isUnfinished || isEnded(filter))) {
+    for (const count of (await context.positions.countWaiting()).values()) waiting += count;
+  }
+  return {
+    isUnfinishedRare: filter.requestId === undefined && isUnfinished && waiting <= FEW,
+    isEndedRare: waiting > FEW,
+    rare: (filter.sortBy ?? "created_at") === "created_at" ? undefined : await findRare(context, filter),
+  };
 }
+
+async function findRare(context: QueueContext, filter: RequestFilter): Promise<FilterColumn | undefined> {
+  const [endpointId] = filter.endpointIds ?? [];
+  const candidates: readonly (readonly [FilterColumn, string | undefined])[] = [
+    ["key_id", filter.keyId],
+    ["account_id", filter.accountId],
+    ["endpoint_id", filter.endpointIds?.length === 1 ? endpointId : undefined],
+  ];
+  return context.database.read(async (tx) => {
+    for (const [column, value] of candidates) {
+      if (value === undefined) continue;
+      const row = await tx.get<{ count: number }>(
+        `SELECT count(*) AS count FROM (SELECT 1 FROM requests WHERE ${column} = $1 LIMIT ${FEW}) AS few`,
+        [value],
+      );
+      if ((row?.count ?? 0) < FEW) return column;
+    }
+    return undefined;
+  });
+}
+
+const isFailure = (filter: RequestFilter): boolean =>
+  filter.outcome === "user_error" ||
+  filter.outcome === "error" ||
+  (filter.states?.every((state) => state === "failed" || state === "cancelled") ?? false);
+
+const isEnded = (filter: RequestFilter): boolean =>
+  filter.outcome !== undefined ||
+  (filter.states?.every((state) => state !== "queued" && state !== "running") ?? false);
 
 function encodeCursor(row: { readonly sort_value: number; readonly number: number }): string {
   return Buffer.from(`${row.sort_value}:${row.number}`).toString("base64url");

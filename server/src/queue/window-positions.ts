@@ -133,7 +133,6 @@ function findIndex(head: readonly LineEntry[], entry: LineEntry): number {
 }
 
 interface CountRow {
-  readonly app: string;
   readonly endpoint_id: string;
   readonly priority: number;
   readonly count: number;
@@ -143,12 +142,18 @@ interface CountRow {
 async function loadLines(database: Database): Promise<Map<string, Line>> {
   const lines = new Map<string, Line>();
   await database.read(async (tx) => {
+    // Along the index of the line; the app is not in it and read once per endpoint.
     const counts = await tx.all<CountRow>(
-      `SELECT app, endpoint_id, priority, count(*) AS count, max(fair_rank) AS last_rank
-       FROM requests WHERE state = 'queued' GROUP BY app, endpoint_id, priority`,
+      `SELECT endpoint_id, priority, count(*) AS count, max(fair_rank) AS last_rank
+       FROM requests WHERE state = 'queued' GROUP BY endpoint_id, priority`,
     );
     for (const row of counts) {
-      const line = lines.get(row.app) ?? addLine(lines, row.app);
+      const first = await tx.get<{ app: string }>(
+        "SELECT app FROM requests WHERE state = 'queued' AND endpoint_id = $1 LIMIT 1",
+        [row.endpoint_id],
+      );
+      if (first === undefined) continue;
+      const line = lines.get(first.app) ?? addLine(lines, first.app);
       const shape = line.shapes[row.priority === 0 ? 0 : 1];
       shape.count += row.count;
       shape.lastRank = Math.max(shape.lastRank, row.last_rank);

@@ -61,6 +61,8 @@ CREATE INDEX requests_start_deadlines ON requests (start_deadline_at) WHERE stat
 CREATE INDEX requests_leases ON requests (lease_expires_at, key_id) WHERE state = 'running';
 CREATE UNIQUE INDEX requests_idempotency ON requests (account_id, endpoint_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- History.
+CREATE INDEX requests_by_creation ON requests (created_at);
+CREATE INDEX requests_ended ON requests (created_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX requests_by_account ON requests (account_id, created_at);
 CREATE INDEX requests_by_key ON requests (key_id, created_at) WHERE key_id IS NOT NULL;
 CREATE INDEX requests_by_endpoint ON requests (endpoint_id, created_at);
