@@ -28,14 +28,23 @@ const server = spawn(
   [...node.slice(1), "serve", "--port", "0", "--data", data, "--log-level", "warn"],
   {
     cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
   },
 );
+// What the server says matters only when there is no picture.
+let messages = "";
+server.stderr.on("data", (chunk: Buffer) => {
+  messages += chunk.toString();
+});
 try {
   const url = await readUrl(server);
   process.stderr.write(`server   ${url} (its own, ends with the demo)\n`);
   process.exitCode = await run(url);
+} catch (error) {
+  process.exitCode = 1;
+  messages += `${error instanceof Error ? error.message : String(error)}\n`;
 } finally {
+  if (process.exitCode !== 0) process.stderr.write(messages);
   if (server.exitCode === null) {
     server.kill("SIGTERM");
     await once(server, "exit");
@@ -70,5 +79,5 @@ async function readUrl(child: ChildProcess): Promise<string> {
     return url;
   }
   clearTimeout(timer);
-  throw new Error("The server ended before it took requests; its messages are above.");
+  throw new Error("The server ended before it took requests.");
 }
