@@ -2,7 +2,7 @@ import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import type { CheckpointAnswer, CheckpointCommand } from "./checkpointer.ts";
+import type { CheckpointAnswer, CheckpointCommand, CheckpointFailure } from "./checkpointer.ts";
 
 /*
  * The thread that waits for the disk in place of the event loop: it moves pages from the write-ahead log into the
@@ -52,7 +52,9 @@ async function answer(command: CheckpointCommand): Promise<void> {
     }
     reply({ error: null, isWhole });
   } catch (error) {
-    reply({ error: error as Error, isWhole: false });
+    // An error's own fields do not survive the passage between threads.
+    const { message, errcode, code } = error as CheckpointFailure;
+    reply({ error: { message, errcode, code }, isWhole: false });
   }
 }
 

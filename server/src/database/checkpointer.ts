@@ -21,8 +21,15 @@ export type CheckpointCommand =
   | { readonly verb: "anchor" | "copy" | "copyRest" | "startOver" | "close" }
   | { readonly verb: "backup"; readonly target: string };
 
+/** What of an error of SQLite or of the file system tells its kind. */
+export interface CheckpointFailure {
+  readonly message: string;
+  readonly errcode: number | undefined;
+  readonly code: string | undefined;
+}
+
 export interface CheckpointAnswer {
-  readonly error: Error | null;
+  readonly error: CheckpointFailure | null;
   /** For `copyRest`. */
   readonly isWhole: boolean;
 }
@@ -49,11 +56,11 @@ export function createCheckpointer(path: string): Checkpointer {
         thread.off("exit", onExit);
         thread.unref();
         if (answer.error === null) resolve(answer);
-        else reject(answer.error);
+        else reject(Object.assign(new Error(answer.error.message), answer.error));
       };
-      const onError = (error: Error): void => {
+      const onError = ({ message }: Error): void => {
         worker = undefined;
-        settle({ error, isWhole: false });
+        settle({ error: { message, errcode: undefined, code: undefined }, isWhole: false });
       };
       const onExit = (): void => onError(new Error("The checkpoint thread ended unexpectedly."));
       thread.on("message", settle);

@@ -188,3 +188,12 @@ test("a backup taken under load is whole and opens on its own", async () => {
     copy.close();
   }
 });
+
+test("a backup that cannot be written says so and leaves the database in use", async () => {
+  await using database = await open();
+  await assert.rejects(database.backup(join(folder, "absent", "copy.db")), {
+    name: "DatabaseError",
+    kind: "read_only",
+  });
+  await write(database, "note");
+});

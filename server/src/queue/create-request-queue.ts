@@ -8,7 +8,7 @@ import { abandonRequest, releaseRequest } from "./abandon-request.ts";
 import { cancelRequest, flushEndpoint } from "./cancel-request.ts";
 import { collectOrphans } from "./collect-orphans.ts";
 import { completeRequest } from "./end-request.ts";
-import { enqueueRequest, recordRequest } from "./enqueue-request.ts";
+import { enqueueRequest, forgetDays, recordRequest } from "./enqueue-request.ts";
 import { insertEvents } from "./events.ts";
 import { leaseRequest, renewLease } from "./lease-request.ts";
 import { listRequests } from "./list-requests.ts";
@@ -121,7 +121,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       if (clock.monotonic() >= nextOrphans) {
         nextOrphans = clock.monotonic() + ORPHANS_MS;
         // Beside the sweep: looking through many blobs must not keep an expired lease waiting.
-        collectOrphans(context).catch((error: unknown) => {
+        Promise.all([collectOrphans(context), forgetDays(context)]).catch((error: unknown) => {
           logger.warn({ err: error }, "could not look for orphaned payloads");
         });
       }

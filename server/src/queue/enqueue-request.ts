@@ -150,6 +150,12 @@ async function countUpTo(tx: Statements, condition: string, value: string, limit
   return row?.count ?? 0;
 }
 
+/** Counts of days that are over decide nothing any more. */
+export async function forgetDays(context: QueueContext): Promise<void> {
+  const today = Math.floor(context.clock.now() / DAY_MS);
+  await context.database.transaction((tx) => tx.run("DELETE FROM key_days WHERE day < $1", [today - 1]));
+}
+
 async function countForDay(tx: Statements, keyId: string, day: number): Promise<void> {
   await tx.run(
     `INSERT INTO key_days (key_id, day, requests) VALUES ($1, $2, 1)
