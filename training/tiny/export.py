@@ -15,7 +15,7 @@ import torch
 from .autoencoder import Decoder
 from .draw import Painter
 from .model import Shape, TextToLatents
-from .onnx_files import save, store_as_half
+from .onnx_files import save, store_as_bytes, store_as_half
 from .shapes import CELL, CHANNELS, GRIDS, WINDOW
 from .tokenizer import MAX_LETTERS, NULL, PAD, encode
 from .upscaler import FACTOR, Upscaler
@@ -52,8 +52,10 @@ def main() -> None:
     saved = torch.load(source if os.path.exists(source) else os.path.join(folder, "autoencoder.pt"), map_location="cpu")["average"]
     decoder = Decoder().eval()
     decoder.load_state_dict({k[2:]: v for k, v in saved.items() if k.startswith("1.")})
-    upscaler = Upscaler().eval()
-    upscaler.load_state_dict(torch.load(os.path.join(folder, "upscaler.pt"), map_location="cpu")["model"])
+    upscaler, source = None, os.path.join(folder, "upscaler.pt")
+    if os.path.exists(source):  # otherwise the upscaler in the folder stays
+        upscaler = Upscaler().eval()
+        upscaler.load_state_dict(torch.load(source, map_location="cpu")["model"])
     vocabulary = learned_vocabulary(options, state["words"])
     with open(os.path.join(options.out, "vocab.json"), "w", encoding="utf-8") as file:
         json.dump(vocabulary, file, ensure_ascii=False, separators=(",", ":"))
@@ -68,7 +70,7 @@ def learned_vocabulary(options, words: dict[str, int]) -> dict[str, int]:
     return dict(sorted(with_synonyms({w: words[w] for w in known}).items()))
 
 
-def export_graphs(out: str, model: TextToLatents, decoder: Decoder, upscaler: Upscaler) -> None:
+def export_graphs(out: str, model: TextToLatents, decoder: Decoder, upscaler: Upscaler | None) -> None:
     ids = torch.tensor([[5, 6, 7, 8, 0, 0, 0, 0]] * 2)
     latents, t = torch.randn(2, CHANNELS, 7, 9), torch.tensor([0.3, 0.3])
     with torch.no_grad():
@@ -81,9 +83,13 @@ def export_graphs(out: str, model: TextToLatents, decoder: Decoder, upscaler: Up
         (upscaler, (torch.randn(1, 3, 32, 48),), "upscaler.onnx", ["pixels"], ["upscaled"], {"pixels": {0: "B", 2: "H", 3: "W"}, "upscaled": {0: "B", 2: "H2", 3: "W2"}}),
     ]
     for module, inputs, name, into, outof, axes in jobs:
+        if module is None:
+            continue
         path = os.path.join(out, name)
         torch.onnx.export(module, inputs, path, input_names=into, output_names=outof, dynamic_axes=axes, opset_version=17, dynamo=False)
         graph = onnx.load(path)
+        if name in ("text.onnx", "transformer.onnx"):
+            store_as_bytes(graph)
         store_as_half(graph)
         save(graph, path)
         with torch.no_grad():

@@ -14,8 +14,10 @@ from .tokenizer import NULL, encode
 
 
 class Latents:
-    def __init__(self, work: str, run: str, names: list[str]):
-        self.work, self.run, self.names = work, run, names
+    """`labels` limits the pictures to those that show these concepts alone; eyes and scenes are thinned out alike."""
+
+    def __init__(self, work: str, run: str, names: list[str], labels: set[str] | None = None):
+        self.work, self.run, self.names, self.labels = work, run, names, labels
         self.parts: dict[str, tuple[np.ndarray, list[dict]]] = {}
         self.refresh()
 
@@ -27,8 +29,18 @@ class Latents:
                     continue
                 with open(os.path.join(self.work, "data", name, os.path.basename(path)[:-4] + ".jsonl"), encoding="utf-8") as file:
                     file.readline()
-                    self.parts[path] = (np.load(path), [json.loads(line) for line in file])
+                    specs = [json.loads(line) for line in file]
+                kept = self._choose(specs)
+                self.parts[path] = (np.load(path)[kept], [specs[i] for i in kept])
         return sum(len(s) for _, s in self.parts.values())
+
+    def _choose(self, specs: list[dict]) -> list[int]:
+        if self.labels is None:
+            return list(range(len(specs)))
+        fits = [{i["label"] for i in s["items"]} <= self.labels if "items" in s else None for s in specs]
+        shown = [f for f in fits if f is not None]
+        share, r = sum(shown) / max(1, len(shown)), random.Random(0)
+        return [i for i, f in enumerate(fits) if f or (f is None and r.random() < share)]
 
     def batches(self, size: int, vocabulary: dict[str, int], r: random.Random, drop: float = 0.1):
         """Endless batches (latents, token ids) of one grid each; captions of similar length share a batch."""

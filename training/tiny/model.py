@@ -30,6 +30,18 @@ def norm(x: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
 
 
+PLACE_WAVES = 6
+
+
+def place_waves(row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+    """Where each cell lies from the middle, as waves, and how far the grid reaches. Attention's rotary positions alone tell a
+    cell little about its absolute place, and a small model draws shapes by place."""
+    speeds = math.pi / 12 * 1.6 ** torch.arange(PLACE_WAVES, device=row.device)
+    angles = torch.cat([row[:, None] * speeds, column[:, None] * speeds], 1)
+    reach = torch.stack([row[-1:].expand_as(row), column[-1:].expand_as(column)], 1) / 4
+    return torch.cat([angles.sin(), angles.cos(), reach], 1)
+
+
 def rotary(rows: torch.Tensor, columns: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines and sines [tokens, width/2]; half of the pairs turn with the row and half with the column."""
     pairs = width // 4
@@ -138,7 +150,7 @@ class Transformer(nn.Module):
         super().__init__()
         d = shape.width
         self.shape = shape
-        self.cells_in, self.text_in = nn.Linear(shape.channels, d), nn.Linear(d, d)
+        self.cells_in, self.text_in, self.places_in = nn.Linear(shape.channels, d), nn.Linear(d, d), nn.Linear(PLACE_WAVES * 4 + 2, d)
         self.time_in, self.pooled_in, self.both = nn.Linear(256, d), nn.Linear(d, d), nn.Linear(d, d)
         self.modulate = nn.Linear(d, 17 * d)
         self.double_stream = nn.ModuleList(DoubleBlock(d, shape.heads) for _ in range(shape.double_blocks))
@@ -162,11 +174,11 @@ class Transformer(nn.Module):
         wave = t[:, None] * 1000 * speeds
         vector = F.silu(self.time_in(torch.cat([wave.cos(), wave.sin()], 1)) + self.pooled_in(pooled))
         modulation = self.modulate(F.silu(self.both(vector))).view(b, 17, d)
-        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2))
         text = self.text_in(hidden)
         length = hidden.shape[1]
         row = torch.arange(rows, device=t.device)[:, None].expand(rows, columns).reshape(-1) - (rows - 1) / 2
         column = torch.arange(columns, device=t.device)[None].expand(rows, columns).reshape(-1) - (columns - 1) / 2
+        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2)) + self.places_in(place_waves(row, column))
         still = torch.zeros(length, device=t.device)
         turn = rotary(torch.cat([still, row]), torch.cat([still, column]), d // self.shape.heads)
         bias = torch.cat([(mask - 1) * 1e4, torch.zeros(b, rows * columns, device=t.device)], 1)[:, None, None]

@@ -4,6 +4,8 @@ The Newton-Schulz steps run on the Gram matrix, which halves their cost for the 
 
 import torch
 
+from .crew import Crew
+
 
 def orthogonal(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
     x = g / (g.norm() + 1e-7)
@@ -27,16 +29,17 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["velocity"] = torch.zeros_like(p)
-                v = state["velocity"].mul_(group["momentum"]).add_(p.grad)
-                matrix = (p.grad + group["momentum"] * v).flatten(1)  # a convolution is a matrix from its whole window
-                update = orthogonal(matrix).view_as(p)
-                p.mul_(1 - group["lr"] * group["decay"])
-                p.add_(update, alpha=-group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+    def step(self, closure=None, crew: Crew | None = None):
+        jobs = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        (crew or Crew(1)).map(lambda job: self._update(*job), jobs)
+
+    @torch.no_grad()
+    def _update(self, group: dict, p: torch.nn.Parameter) -> None:
+        state = self.state[p]
+        if not state:
+            state["velocity"] = torch.zeros_like(p)
+        v = state["velocity"].mul_(group["momentum"]).add_(p.grad)
+        matrix = (p.grad + group["momentum"] * v).flatten(1)  # a convolution is a matrix from its whole window
+        update = orthogonal(matrix).view_as(p)
+        p.mul_(1 - group["lr"] * group["decay"])
+        p.add_(update, alpha=-group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)

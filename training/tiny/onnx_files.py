@@ -33,6 +33,31 @@ def store_as_half(model: onnx.ModelProto, smallest: int = 256) -> None:
     del graph.value_info[:]
 
 
+def store_as_bytes(model: onnx.ModelProto, smallest: int = 16384) -> None:
+    """Stores large matrices as int8 with one float16 scale per column; Cast and Mul restore them, folded at load as well."""
+    graph = model.graph
+    nodes = []
+    for index, weight in enumerate(list(graph.initializer)):
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.ndim != 2 or values.size < smallest:
+            continue
+        scale = (np.abs(values).max(0, keepdims=True) / 127 + 1e-12).astype(np.float32)
+        scale = scale.astype(np.float16) if scale.min() > 1e-5 else scale
+        whole = np.rint(values / scale.astype(np.float32)).clip(-127, 127).astype(np.int8)
+        stem = f"{weight.name}_bytes"
+        graph.initializer.remove(weight)
+        graph.initializer.extend([numpy_helper.from_array(whole, stem), numpy_helper.from_array(scale, stem + "_scale")])
+        nodes += [
+            helper.make_node("Cast", [stem], [stem + "_float"], name=f"bytes_{index}", to=TensorProto.FLOAT),
+            helper.make_node("Cast", [stem + "_scale"], [stem + "_scale_float"], name=f"scale_{index}", to=TensorProto.FLOAT),
+            helper.make_node("Mul", [stem + "_float", stem + "_scale_float"], [weight.name], name=f"restore_{index}"),
+        ]
+    nodes += list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+
+
 def save(model: onnx.ModelProto, path: str) -> None:
     model.doc_string = ""
     for node in model.graph.node:

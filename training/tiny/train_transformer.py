@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .autoencoder import Decoder
+from .crew import Crew, accumulate
 from .draw import Painter
 from .latents import Latents
 from .model import Shape, TextToLatents
@@ -44,20 +45,20 @@ def main() -> None:
     parser.add_argument("--sets", default="core")
     parser.add_argument("--stages", default="1")
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=0.02, help="Muon's rate; AdamW's is a twelfth of it")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=0.016, help="Muon's rate; AdamW's is a twelfth of it")
     parser.add_argument("--flat", type=float, default=0.4, help="share of the run at full rate, then linear to 3 %%")
-    parser.add_argument("--time-mean", type=float, default=-0.8, help="logit-normal density of the training times")
+    parser.add_argument("--time-mean", type=float, default=-1.1, help="logit-normal density of the training times")
     parser.add_argument("--time-spread", type=float, default=1.3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--piece", type=int, default=8, help="rows of a batch that one thread takes at a time")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--restart-schedule", action="store_true")
     parser.add_argument("--look", type=float, default=8, help="minutes between sheets of pictures")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
     device = device_of()
+    crew = Crew(options.threads if device.type == "cpu" else 1)
+    torch.manual_seed(int(time.time()))
     folder = os.path.join(options.work, options.run)
     path = os.path.join(folder, "transformer.pt")
     state = torch.load(path, map_location=device) if os.path.exists(path) else None
@@ -79,13 +80,14 @@ def main() -> None:
     if state:
         spent, start, step, seen = state["spent"], state["start"], state["step"], state["seen"]
         muon.load_state_dict(state["muon"])
-        if state["model"]["text.words.weight"].shape == model.text.words.weight.shape:
-            adam.load_state_dict(state["adam"])
+        if {n: v.shape for n, v in state["model"].items()} == {n: v.shape for n, v in model.state_dict().items()}:
+            adam.load_state_dict(state["adam"])  # new words or layers: it starts afresh
         if options.restart_schedule:
             start = spent
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(words)} words, {len(concepts)} concepts, {spent / 60:.1f} min so far", flush=True)
-    data = Latents(options.work, options.run, options.sets.split(","))
+    data = Latents(options.work, options.run, options.sets.split(","), {c["label"] for c in concepts})
     print(data.refresh(), "pictures", flush=True)
+    weights = list(model.parameters())
     batches = data.batches(options.batch, vocabulary, random.Random(step))
     run = torch.compile(model, dynamic=True) if options.compile else model
     begin, now = time.time() - spent, time.time()
@@ -101,17 +103,15 @@ def main() -> None:
         z, ids = z.to(device), ids.to(device)
         t = torch.sigmoid(torch.randn(len(z), device=device) * options.time_spread + options.time_mean)
         t = t * (torch.rand_like(t) > 0.05)
-        loss = flow_loss(run, z, t, ids)
-        model.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = accumulate(crew, weights, lambda *part: flow_loss(run, *part), (z, t, ids), options.piece)
         torch.nn.utils.clip_grad_norm_([*rest, model.text.words.weight], 1.0)
-        muon.step()
+        muon.step(crew=crew)
         adam.step()
         step, seen = step + 1, seen + len(z)
         keep = min(0.9985, (step + 1) / (step + 20))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
-        losses.append(loss.item())
+        losses.append(loss)
         if step % 100 == 0:
             print(f"{elapsed / 60:.1f} min, step {step}, {seen} seen, loss {np.mean(losses[-100:]):.4f}, rate {rate:.2f}, {100 * options.batch / (time.time() - now):.1f} pictures/s", flush=True)
             now = time.time()
