@@ -8,7 +8,7 @@
  *
  * With `taskset` on the path the server side (Redis too) has the first core to itself and the callers have the others.
  *
- *     node bench/lifecycles.ts [--rounds 5] [--seconds 3] [--callers 256] [--only gateway,baseline] [--profile FOLDER]
+ *     node bench/lifecycles.ts [--rounds 5] [--seconds 3] [--warmup 12] [--callers 512] [--only gateway,baseline] [--profile FOLDER]
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -35,13 +35,15 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "3" },
-    callers: { type: "string", default: "256" },
+    callers: { type: "string", default: "512" },
+    warmup: { type: "string", default: "12" },
     only: { type: "string" },
     profile: { type: "string" },
   },
 });
 const rounds = Number(values.rounds);
 const forMs = Number(values.seconds) * 1_000;
+const warmupMs = Number(values.warmup) * 1_000;
 const callers = Number(values.callers);
 
 interface Subject {
@@ -131,10 +133,10 @@ for (let round = 0; round <= rounds; round++) {
   for (const { server, paths, authorization, rates } of subjects) {
     const rate = await runLifecycles(server, paths, {
       callers,
-      forMs: round === 0 ? Math.min(forMs, 2_000) : forMs,
+      forMs: round === 0 ? warmupMs : forMs,
       ...(authorization === undefined ? {} : { authorization }),
     });
-    // The first round only warms up.
+    // The first round only warms up: the compiler of Node takes some ten thousand requests to make up its mind.
     if (round > 0) rates.push(rate);
   }
 }

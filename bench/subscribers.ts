@@ -1,0 +1,108 @@
+/**
+ * What do waiting callers cost? Thousands hold a status stream open while one worker serves the requests in front of
+ * them; meanwhile another caller asks for a status and submits, again and again, and nobody may notice the crowd.
+ *
+ *     node bench/subscribers.ts [--subscribers 2000] [--seconds 20] [--rounds 3]
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { HttpConnection } from "./measuring/http-connection.ts";
+import { openEventStream } from "./measuring/open-event-stream.ts";
+import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { startSluice } from "./measuring/start-sluice.ts";
+import { getPercentile, getSpread } from "./measuring/statistics.ts";
+import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
+
+const { values } = parseArgs({
+  options: {
+    subscribers: { type: "string", default: "2000" },
+    seconds: { type: "string", default: "20" },
+    rounds: { type: "string", default: "3" },
+  },
+});
+const subscribers = Number(values.subscribers);
+const roundMs = Number(values.seconds) * 1_000;
+const rounds = Number(values.rounds);
+/** Each request in front takes the worker this long. */
+const MODEL_MS = 1_000;
+const PROBE_EVERY_MS = 25;
+const ENDPOINT = "/queue/bench/noop";
+
+printHeader(`${subscribers} callers wait for their status`);
+await using folder = await makeTemporaryFolder();
+await using sluice = await startSluice({ dataFolder: folder.path });
+const headers = { authorization: `Key ${sluice.credential}` };
+const connections = await Promise.all(
+  Array.from({ length: 16 }, () => HttpConnection.open(sluice.url, headers)),
+);
+
+async function submit(connection: HttpConnection, waitMs: number): Promise<string> {
+  const { status, body } = await connection.send(
+    "POST",
+    ENDPOINT,
+    JSON.stringify({ prompt: "a lighthouse", wait_ms: waitMs }),
+  );
+  const id = /"request_id":"([^"]+)"/.exec(body)?.[1];
+  if (status !== 200 || id === undefined) throw new Error(`The submit was answered ${status}: ${body}`);
+  return id;
+}
+
+const ids: string[] = [];
+await Promise.all(
+  connections.map(async (connection) => {
+    while (ids.length < subscribers) ids.push(await submit(connection, MODEL_MS));
+  }),
+);
+let events = 0;
+const streams = [];
+for (const id of ids.slice(0, subscribers)) {
+  streams.push(
+    await openEventStream(`${sluice.url}${ENDPOINT}/requests/${id}/status/stream?logs=1`, headers, () => {
+      events++;
+    }),
+  );
+}
+print(
+  `${streams.length} streams are open, the server has ${Math.round(sluice.readResidentBytes() / 2 ** 20)} MiB`,
+);
+await sleep(2_000);
+
+const probe = connections[0] as HttpConnection;
+const last = ids.at(-1) as string;
+const cores: number[] = [];
+const slowest: number[] = [];
+const typical: number[] = [];
+const told: number[] = [];
+for (let round = 0; round < rounds; round++) {
+  const answers: number[] = [];
+  const cpuBefore = sluice.readCpuMs();
+  const eventsBefore = events;
+  const startedAt = performance.now();
+  for (let i = 0; performance.now() - startedAt < roundMs; i++) {
+    const sentAt = performance.now();
+    if (i % 4 === 0) await submit(probe, 0);
+    else {
+      const { status } = await probe.send("GET", `${ENDPOINT}/requests/${last}/status`);
+      if (status !== 202) throw new Error(`The status was answered ${status}.`);
+    }
+    answers.push(performance.now() - sentAt);
+    await sleep(PROBE_EVERY_MS);
+  }
+  const ms = performance.now() - startedAt;
+  cores.push((sluice.readCpuMs() - cpuBefore) / ms);
+  told.push((events - eventsBefore) / (ms / 1_000));
+  slowest.push(getPercentile(answers, 1));
+  typical.push(getPercentile(answers, 0.5));
+}
+print(`${rounds} rounds of ${roundMs / 1_000} s; ${describeLoad()} at the end\n`);
+printFigures([
+  { name: "CPU of the server", unit: "cores", ...getSpread(cores) },
+  { name: "status and submit meanwhile, p50", unit: "ms", ...getSpread(typical) },
+  { name: "status and submit meanwhile, slowest", unit: "ms", ...getSpread(slowest) },
+  { name: "events told to the crowd", unit: "per s", ...getSpread(told) },
+]);
+print(`resident memory of the server: ${Math.round(sluice.readResidentBytes() / 2 ** 20)} MiB\n`);
+printBudget("less than one core", getSpread(cores).max < 1);
+printBudget("no request slower than 100 ms", getSpread(slowest).max < 100);
+for (const stream of streams) stream.close();
+for (const connection of connections) connection.close();
