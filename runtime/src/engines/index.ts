@@ -1,5 +1,10 @@
 export { getModelVersion, getTinyModelVersion } from "../weights/model-version.ts";
 export {
+  type DiffusionEngineOptions,
+  getDiffusionVersion,
+  openDiffusionEngine,
+} from "./diffusion-engine.ts";
+export {
   type Engine,
   EngineError,
   type EngineErrorKind,

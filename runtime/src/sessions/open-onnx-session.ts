@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { EngineError } from "../engines/engine.ts";
+import { chooseProvider, type Provider } from "./choose-provider.ts";
 import type { Session, TensorInfo } from "./session.ts";
 import type { Tensor, TensorData, TensorType } from "./tensor.ts";
 
@@ -15,17 +16,59 @@ export interface OnnxSessionOptions {
   readonly path: string;
   /** Threads inside one operator. */
   readonly threads: number;
+  /** What computes it, as {@link findProvider} found it; default `cpu`. */
+  readonly provider?: Provider;
 }
 
 /**
- * Loads an ONNX graph for the CPU with onnxruntime-node, which is imported at the first call.
+ * The provider that computes graphs here: the one that is asked for by name, or with `auto` the best that works.
+ * @param log hears why others do not work
+ * @throws EngineError when what is asked for does not work here
+ */
+export async function findProvider(wanted: string, log: (message: string) => void): Promise<Provider> {
+  const runtime = await importRuntime();
+  const probe = {
+    listBackends: async () => runtime.listSupportedBackends(),
+    tryProvider: (provider: Provider) => computeProduct(runtime, provider),
+  };
+  return chooseProvider(wanted, probe, log);
+}
+
+/** A graph of one product of a row and a column, as `writeOnnxModel` writes it. */
+const PRODUCT =
+  "CAg6XAoUCgFhCgFiEgFjGgFjIgZNYXRNdWwSBXByb2JlWhMKAWESDgoMCAESCAoCCAEKAggCWhMKAWISDgoMCAESCAoCCAIKAggBYhMKAWMSDgoMCAESCAoCCAEKAggBQgQKABAR";
+
+async function computeProduct(runtime: Runtime, provider: Provider): Promise<void> {
+  const session = await runtime.InferenceSession.create(Buffer.from(PRODUCT, "base64"), {
+    executionProviders: [provider],
+    logSeverityLevel: 4,
+    // Else the processor would compute what the provider does not, and nobody would notice.
+    extra: { session: { disable_cpu_ep_fallback: "1" } },
+  });
+  try {
+    const { Tensor: NativeTensor } = runtime;
+    const a = new NativeTensor("float32", Float32Array.of(1, 2), [1, 2]);
+    const b = new NativeTensor("float32", Float32Array.of(3, 4), [2, 1]);
+    const { c } = await session.run({ a, b });
+    if (c?.data[0] !== 11) throw new TypeError(`it computes ${c?.data[0]} for 1·3 + 2·4`);
+  } finally {
+    await session.release();
+  }
+}
+
+/**
+ * Loads an ONNX graph with onnxruntime-node, which is imported at the first call.
  * @throws EngineError `unavailable` when the package cannot be loaded, `failed` when the file is missing,
  * damaged or uses a tensor type that cannot cross into JavaScript
  */
-export async function openOnnxSession({ path, threads }: OnnxSessionOptions): Promise<Session> {
+export async function openOnnxSession({
+  path,
+  threads,
+  provider = "cpu",
+}: OnnxSessionOptions): Promise<Session> {
   const runtime = await importRuntime();
   await requireFile(path);
-  const session = await loadGraph(runtime, path, threads);
+  const session = await loadGraph(runtime, path, threads, provider);
   const inputs = session.inputMetadata.map(describeTensor);
   const outputs = session.outputMetadata.map(describeTensor);
   const unusable = [...inputs, ...outputs].find((info) => info.type === "unsupported");
@@ -85,7 +128,10 @@ class OnnxSession implements Session {
         `The input "${input.name}" of ${this.path} is ${input.type}, but was given ${tensor.type}.`,
       );
     const { Tensor: NativeTensor } = this.#runtime;
-    return new NativeTensor(tensor.type, tensor.data as Float32Array, tensor.dims);
+    const native = new NativeTensor(tensor.type, tensor.data as Float32Array, tensor.dims);
+    // Where JavaScript has half precision arrays the package makes one, which its native part takes for empty.
+    if (tensor.type === "float16") Object.defineProperty(native, "data", { value: tensor.data });
+    return native;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,10 +165,15 @@ async function requireFile(path: string): Promise<void> {
 
 const RESTORE = "Install the package again or restore the file from where you got it.";
 
-async function loadGraph(runtime: Runtime, path: string, threads: number): Promise<InferenceSession> {
+async function loadGraph(
+  runtime: Runtime,
+  path: string,
+  threads: number,
+  provider: Provider,
+): Promise<InferenceSession> {
   try {
     return await runtime.InferenceSession.create(path, {
-      executionProviders: ["cpu"],
+      executionProviders: [provider],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: GRAPH_OPTIMIZATION,
@@ -131,6 +182,8 @@ async function loadGraph(runtime: Runtime, path: string, threads: number): Promi
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
   } catch (cause) {
+    if (isMemoryError(cause))
+      throw new EngineError("out_of_memory", `There is not enough memory to load ${path}.`, { cause });
     throw new EngineError(
       "failed",
       `The model file ${path} is damaged or not an ONNX graph that this version can run. ${RESTORE}`,
@@ -141,10 +194,19 @@ async function loadGraph(runtime: Runtime, path: string, threads: number): Promi
 
 function translateRunError(path: string, cause: unknown): EngineError {
   const text = cause instanceof Error ? cause.message : String(cause);
-  const isMemory = /bad_alloc|allocate memory|out of memory/i.test(text);
-  return new EngineError(isMemory ? "out_of_memory" : "failed", `The graph ${path} failed: ${text}`, {
-    cause,
-  });
+  return new EngineError(
+    isMemoryError(cause) ? "out_of_memory" : "failed",
+    `The graph ${path} failed: ${text}`,
+    {
+      cause,
+    },
+  );
+}
+
+function isMemoryError(cause: unknown): boolean {
+  return /bad_alloc|allocate memory|out of memory/i.test(
+    cause instanceof Error ? cause.message : String(cause),
+  );
 }
 
 const TYPES: ReadonlySet<string> = new Set<TensorType>([
@@ -165,5 +227,8 @@ function describeTensor(metadata: InferenceSession.ValueMetadata): TensorInfo {
 }
 
 function fromNative(value: OrtTensor): Tensor {
-  return { type: value.type as TensorType, dims: value.dims, data: value.data as TensorData };
+  const { type, dims } = value;
+  const data = value.data as TensorData;
+  if (type !== "float16") return { type: type as TensorType, dims, data };
+  return { type, dims, data: new Uint16Array(data.buffer, data.byteOffset, data.length) };
 }

@@ -33,6 +33,8 @@ export interface OnnxTensor {
   readonly dims: readonly number[];
   /** Little-endian values; float16 as its bits. */
   readonly data: Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array | Uint16Array;
+  /** Names a file that holds the values, instead of the model itself. */
+  readonly external?: { readonly location: string; readonly offset?: number; readonly length?: number };
 }
 
 export interface OnnxValue {
@@ -90,7 +92,17 @@ function encodeAttribute(name: string, value: OnnxAttribute): Uint8Array {
   return message(label, ...value.ints.map((item) => number(8, item)), number(20, 7));
 }
 
-function encodeTensor({ name, type, dims, data }: OnnxTensor): Uint8Array {
+function encodeTensor({ name, type, dims, data, external }: OnnxTensor): Uint8Array {
+  if (external !== undefined)
+    return message(
+      ...dims.map((dim) => number(1, dim)),
+      number(2, ELEMENT_TYPES[type]),
+      field(8, text(name)),
+      ...Object.entries(external).map(([key, value]) =>
+        field(13, message(field(1, text(key)), field(2, text(String(value))))),
+      ),
+      number(14, 1),
+    );
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return message(
     ...dims.map((dim) => number(1, dim)),

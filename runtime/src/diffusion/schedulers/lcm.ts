@@ -9,6 +9,8 @@ export interface LcmOptions {
   readonly originalSteps: number;
   readonly prediction: "epsilon" | "v";
   readonly setAlphaToOne: boolean;
+  /** Part of the teacher's steps that a run from a picture goes through; default 1, all. */
+  readonly strength?: number;
   /** Every step but the last adds noise from here. */
   readonly noise: NoiseSource;
 }
@@ -18,10 +20,12 @@ const TIMESTEP_SCALING = 10;
 
 /** Latent consistency models (Luo et al. 2023): each call jumps to a clean picture and back to less noise. */
 export function createLcm(options: LcmOptions): Scheduler {
-  const { steps, betas, originalSteps, prediction: kind, setAlphaToOne, noise: source } = options;
+  const { betas, originalSteps, strength = 1, prediction: kind, setAlphaToOne, noise: source } = options;
   const products = getAlphaProducts(betas);
   const stride = Math.floor(betas.timesteps / originalSteps);
-  const taught = Array.from({ length: originalSteps }, (_, i) => (originalSteps - i) * stride - 1);
+  const count = Math.max(1, Math.floor(originalSteps * strength));
+  const steps = Math.min(options.steps, count);
+  const taught = Array.from({ length: count }, (_, i) => (count - i) * stride - 1);
   const timesteps = Array.from({ length: steps }, (_, i) =>
     at(taught, Math.floor((i * taught.length) / steps)),
   );

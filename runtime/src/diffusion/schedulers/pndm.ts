@@ -7,6 +7,8 @@ export interface PndmOptions {
   /** Added to the timesteps. */
   readonly offset: number;
   readonly setAlphaToOne: boolean;
+  /** Timesteps left out at the beginning, for a run that starts from a picture; default 0. */
+  readonly skip?: number;
 }
 
 /** Weights of the last predictions, newest first, by how many there are (linear multistep). */
@@ -21,9 +23,9 @@ const WEIGHTS: readonly (readonly number[])[] = [
  * PNDM in the short form that Stable Diffusion ships with (`skip_prk_steps`; Liu et al. 2022): a multistep method
  * that asks the network once more than it has steps, because it takes its first step twice to get started.
  */
-export function createPndm({ steps, betas, offset, setAlphaToOne }: PndmOptions): Scheduler {
+export function createPndm({ steps, betas, offset, setAlphaToOne, skip = 0 }: PndmOptions): Scheduler {
   const products = getAlphaProducts(betas);
-  const spaced = spaceTimesteps("leading", { steps, total: betas.timesteps, offset });
+  const spaced = spaceTimesteps("leading", { steps, total: betas.timesteps, offset }).slice(skip);
   const timesteps = spaced.flatMap((timestep, i) => (i === 1 ? [timestep, timestep] : [timestep]));
   const stride = Math.floor(betas.timesteps / steps);
   const getProduct = (timestep: number) =>

@@ -1,0 +1,108 @@
+import type { Floats } from "../sessions/graph.ts";
+import { openClipTokenizer } from "../text/clip-tokenizer.ts";
+import type { ModelFolder } from "../weights/model-folder.ts";
+import { type Components, tokenize } from "./components.ts";
+import { denoiseScheduled } from "./denoise.ts";
+import { toRow } from "./flux-pipeline.ts";
+import { combineRows } from "./guide.ts";
+import { getPenultimate, joinFeatures } from "./hidden-states.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { createSchedulerRun, readSchedulerConfig } from "./schedulers/create-scheduler.ts";
+import { countUnetTokens, createTimestepCond, describeUnetLimits } from "./unet.ts";
+import { createVae } from "./vae.ts";
+
+/**
+ * SDXL (Podell et al. 2023) with Turbo and Lightning: encodePrompt → drawNoise → takeTimesteps → denoise →
+ * decodeLatents. Two CLIP encoders side by side read the prompt; the UNet is also told the picture's size. Without
+ * a negative prompt the unwanted side is zeros, unless the folder says otherwise.
+ */
+export async function createSdxlPipeline(folder: ModelFolder, components: Components): Promise<Pipeline> {
+  const unet = components.get("transformer");
+  const [first, second] = [components.get("text_encoder"), components.get("text_encoder_2")];
+  const clip = await openClipTokenizer(folder.tokenizers[0]);
+  const clip2 = await openClipTokenizer(folder.tokenizers[1]);
+  const vae = createVae({
+    decoder: components.get("vae_decoder"),
+    encoder: components.find("vae_encoder"),
+    preview: components.find("preview_decoder"),
+    config: folder.vae,
+    defaults: { channels: 4, scale: 0.13025, shift: 0 },
+  });
+  const config = readSchedulerConfig(folder.scheduler, folder.path);
+  const isToldScale = unet.hasInput("timestep_cond");
+  const limits = describeUnetLimits(folder, config, { guidance: 5, isToldScale });
+  const zeroesEmpty = folder.index["force_zeros_for_empty_prompt"] !== false;
+
+  const encode = async (prompt: string, warn: (message: string) => void): Promise<Prompt> => {
+    const one = await first.run({ input_ids: toRow(tokenize(clip, prompt, { warn }).ids) });
+    const two = await second.run({ input_ids: toRow(tokenize(clip2, prompt, { warn }).ids) });
+    return {
+      states: joinFeatures(getPenultimate(first, one), getPenultimate(second, two)),
+      pooled: two("text_embeds"),
+    };
+  };
+
+  return {
+    limits,
+    hasEncoder: vae.hasEncoder,
+    countTokens: countUnetTokens,
+    decodePreview: vae.decodePreview,
+    decodeLatents: vae.decode,
+
+    async encodePrompt({ prompt, negativePrompt, guidance, warn }) {
+      const isGuided = limits.guidance !== undefined && guidance > 1 && !isToldScale;
+      if (negativePrompt && !isGuided)
+        warn("without classifier-free guidance a negative prompt changes nothing");
+      const wanted = await encode(prompt, warn);
+      const encodeUnwanted = async (): Promise<Prompt> =>
+        !negativePrompt && zeroesEmpty
+          ? { states: toZeros(wanted.states), pooled: toZeros(wanted.pooled) }
+          : encode(negativePrompt ?? "", warn);
+      const prompts = isGuided ? [await encodeUnwanted(), wanted] : [wanted];
+
+      return async ({ size, steps, noise, init, signal, onStep }) => {
+        const shape = { channels: vae.channels, height: size.height / 8, width: size.width / 8 };
+        const dims = [1, shape.channels, shape.height, shape.width];
+        const clean = init && (await vae.encode(init.planes, noise)).data;
+        const drawn = noise.draw(shape.channels * shape.height * shape.width);
+        const run = createSchedulerRun(config, { steps, noise, ...(init && { strength: init.strength }) });
+        const data = clean
+          ? run.addNoise(clean, drawn)
+          : drawn.map((value) => value * run.scheduler.initialScale);
+        // Original size, the corner of the crop, wanted size; each as height and width.
+        const sizes = [size.height, size.width, 0, 0, size.height, size.width];
+        return denoiseScheduled({
+          run,
+          latents: { data, ...shape },
+          signal,
+          onStep,
+          async predict(sample, timestep) {
+            const answers = await unet.runRows(
+              prompts.map(({ states, pooled }) => ({
+                sample: { data: sample, dims },
+                timestep: { data: [timestep], dims: [1], isShared: true },
+                encoder_hidden_states: states,
+                text_embeds: pooled,
+                time_ids: { data: sizes, dims: [1, sizes.length] },
+                timestep_cond: createTimestepCond(guidance),
+              })),
+            );
+            return combineRows(
+              answers.map((answer) => answer("out_sample").data),
+              guidance,
+            );
+          },
+        });
+      };
+    },
+  };
+}
+
+interface Prompt {
+  readonly states: Floats;
+  readonly pooled: Floats;
+}
+
+function toZeros({ data, dims }: Floats): Floats {
+  return { data: new Float32Array(data.length), dims };
+}
