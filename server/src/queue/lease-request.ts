@@ -13,6 +13,8 @@ const MAX_PASSED_OVER = 50;
 
 export async function leaseRequest(context: QueueContext, offer: LeaseOffer): Promise<Lease | undefined> {
   for (;;) {
+    // A transaction that finds nothing would still have to wait for the disk.
+    if (!offer.endpointIds.some((id) => context.positions.mayHaveWaiting(id))) return undefined;
     const taken = await changeLines(context, (tx, changes) => takeNext(context, tx, offer, changes));
     if (taken === undefined) return undefined;
     const { row, input_blob, has_input } = taken;
