@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import { resolveFileLinks } from "../files/file-links.ts";
 import { CORS_HEADERS } from "./respond.ts";
 
@@ -23,12 +24,19 @@ export function respondStored(
   const { statusCode } = stored;
   const resolved = resolveFileLinks(stored.body, filesUrl);
   const body = statusCode >= 400 && !options.strict ? addMessage(resolved) : resolved;
-  return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : (body as Uint8Array<ArrayBuffer>), {
+  return new Response(NULL_BODY_STATUSES.has(statusCode) ? null : toBody(body), {
     status: statusCode,
     headers: { "content-type": "application/json", ...stored.headers, ...CORS_HEADERS, ...headers },
   });
 }
 
+/** Small plain text goes out as a string: Node then writes head and body at once, which halves the cost of a result. */
+function toBody(body: Uint8Array): string | Uint8Array<ArrayBuffer> {
+  if (body.byteLength > MAX_TEXT_BYTES || !isAscii(body)) return body as Uint8Array<ArrayBuffer>;
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1");
+}
+
+const MAX_TEXT_BYTES = 16_384;
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 const MAX_MESSAGE_BODY_BYTES = 8_192;
 
