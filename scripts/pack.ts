@@ -8,8 +8,18 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { buildDashboard } from "./build-dashboard.ts";
 
-export const PACKAGES = ["protocol", "client", "proxy", "runtime", "models", "server", "cli"] as const;
+export const PACKAGES = [
+  "protocol",
+  "client",
+  "proxy",
+  "runtime",
+  "models",
+  "server",
+  "dashboard",
+  "cli",
+] as const;
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -17,6 +27,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** @returns paths of the tarballs by package folder */
 export async function packAll(target: string): Promise<Record<(typeof PACKAGES)[number], string>> {
   await run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"], { cwd: root });
+  buildDashboard();
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const tarballs: Record<string, string> = {};
@@ -35,11 +46,13 @@ async function stagePackage(source: string, stage: string): Promise<void> {
   await mkdir(stage, { recursive: true });
   await copyTree(join(source, "dist"), join(stage, "dist"), isPublished);
   // What the sources read at run time besides code: SQL, text, data.
-  await copyTree(
-    join(source, "src"),
-    join(stage, "dist"),
-    (path) => isPublished(path) && !path.endsWith(".ts"),
-  );
+  // Of the web app that is in the bundles already.
+  if (manifest.name !== "@sluice/dashboard")
+    await copyTree(
+      join(source, "src"),
+      join(stage, "dist"),
+      (path) => isPublished(path) && !path.endsWith(".ts"),
+    );
   for (const extra of manifest.files ?? []) {
     if (extra === "dist") continue;
     const from = [join(source, extra), join(root, extra)];

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { getControlPath } from "./control/control-client.ts";
 import { startControlServer } from "./control/control-server.ts";
 import { createIngest } from "./files/ingest.ts";
+import { openAppFiles } from "./gateway/app/app-files.ts";
 import { verifyFileIdentity } from "./gateway/cdn/file-urls.ts";
 import type { GatewayContext } from "./gateway/context.ts";
 import { createGateway } from "./gateway/gateway.ts";
@@ -42,6 +43,8 @@ export interface ServerOptions {
   readonly logger: Logger;
   readonly version: string;
   readonly clock?: Clock;
+  /** Folder of the built web app; without it its addresses say how to build it. */
+  readonly appFolder?: string;
   /** What workers see of the environment; default `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -87,6 +90,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   );
   opened.use(startHousekeeping({ queue: store.queue, files: store.files, live, clock, logger }));
   const createdKey = await ensureFirstKey(store);
+  const appFiles = options.appFolder === undefined ? undefined : await openAppFiles(options.appFolder);
   let isDraining = false;
   const context: GatewayContext = {
     settings,
@@ -101,6 +105,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     blobs: store.blobs,
     directRun: runner.directRun,
     metrics,
+    appFiles,
     clock,
     logger,
     isDraining: () => isDraining,

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { SHIPPED_MODEL_FILES } from "@sluice/models";
 import {
   DatabaseError,
@@ -56,11 +57,17 @@ async function serve(
     modelFiles: [...(options["shipped"] === false ? [] : SHIPPED_MODEL_FILES), ...own],
     logger,
     version,
+    appFolder: findAppFolder(),
   }).catch((error: unknown) => {
     throw explain(error, settings);
   });
   process.stdout.write(formatGreeting(server, settings, version));
   await stopOnSignal(server);
+}
+
+/** Where the web app is built to: it is a package of its own, files without code for Node. */
+function findAppFolder(): string {
+  return fileURLToPath(new URL("./dist/", import.meta.resolve("@sluice/dashboard/package.json")));
 }
 
 /** Waits for SIGINT or SIGTERM, lets running requests finish, and leaves. A second signal leaves at once. */

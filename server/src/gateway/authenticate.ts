@@ -4,6 +4,7 @@ import type { KeyStore, Scope } from "../keys/key-store.ts";
 import type { TokenIssuer } from "../keys/token-issuer.ts";
 import type { Surface } from "./context.ts";
 import type { Respond } from "./respond.ts";
+import { readSession } from "./session-cookie.ts";
 
 /** Who calls, or the answer that refuses them. */
 export type Authentication =
@@ -24,7 +25,7 @@ export interface Access {
 export interface Authenticator {
   /**
    * Checks the credential of a request: `Authorization: Key id:secret`, `Authorization: Bearer token`, or
-   * `?fal_jwt_token=` when there is no such header. Status and text of every refusal are those of the fal model API,
+   * `?fal_jwt_token=` when there is no such header, or the session of a page of this origin. Status and text of every refusal are those of the fal model API,
    * "Authentication: refusals".
    */
   authenticate(request: Request, url: URL, access: Access): Promise<Authentication>;
@@ -82,6 +83,11 @@ export function createAuthenticator(parts: {
           if (caller === undefined) return refuse(access, 401, "Authorization token=<…> is invalid.");
           return admit(access, caller);
         }
+        case "session": {
+          const caller = await tokens.verifySession(credential.token, credential.secret);
+          if (caller === undefined) return refuse(access, 401, "The session has ended; sign in again.");
+          return admit(access, caller);
+        }
         default:
           return credential satisfies never;
       }
@@ -96,13 +102,16 @@ type Credential =
   | { readonly kind: "none" }
   | { readonly kind: "malformed" }
   | { readonly kind: "key"; readonly id: string; readonly secret: string }
-  | { readonly kind: "token"; readonly token: string };
+  | { readonly kind: "token"; readonly token: string }
+  | { readonly kind: "session"; readonly token: string; readonly secret: string };
 
 function readCredential(request: Request, url: URL): Credential {
   const header = request.headers.get("authorization")?.trim() ?? "";
   if (header === "") {
     const token = url.search === "" ? null : url.searchParams.get("fal_jwt_token");
-    return token === null || token === "" ? { kind: "none" } : { kind: "token", token };
+    if (token !== null && token !== "") return { kind: "token", token };
+    const session = readSession(request, url);
+    return session === undefined ? { kind: "none" } : { kind: "session", ...session };
   }
   const space = header.search(/\s/);
   const scheme = (space === -1 ? header : header.slice(0, space)).toLowerCase();

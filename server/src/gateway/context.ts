@@ -11,6 +11,7 @@ import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
 import type { Settings } from "../settings.ts";
+import type { AppFiles } from "./app/app-files.ts";
 
 /** What the HTTP face is given. It never imports the runner: they meet in the queue and in live. */
 export interface GatewayContext {
@@ -27,6 +28,8 @@ export interface GatewayContext {
   readonly blobs: BlobStore;
   readonly directRun: DirectRun;
   readonly metrics: Pick<Metrics, "render">;
+  /** The built web app; undefined when it was not built. */
+  readonly appFiles?: AppFiles | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** True while the server is stopping: new work is answered 503 with Retry-After. */

@@ -1,4 +1,5 @@
 import { createRequestId } from "../ids.ts";
+import { createAppRoutes } from "./app/app-routes.ts";
 import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Call, Connection, Route } from "./call.ts";
 import type { SurfaceApp } from "./caller.ts";
@@ -28,6 +29,7 @@ export function createGateway(context: GatewayContext): Gateway {
   const urlBuilder = createUrlBuilder(settings);
   const authenticator = createAuthenticator({ keys: context.keys, tokens: context.tokens, respond });
   const surfaces = createSurfaces(context, { respond, authenticator });
+  const appRoutes = createAppRoutes(context);
   const serverRoutes = createServerRoutes(context, { respond, authenticator });
 
   const answer = async (
@@ -48,11 +50,11 @@ export function createGateway(context: GatewayContext): Gateway {
       }
       case "proxy":
         return await answerProxy({ request, url, address, connection, requestId });
-      case "server":
-        return addCommonHeaders(
-          await serverRoutes({ request, url, path: place.path, connection }),
-          requestId,
-        );
+      case "server": {
+        const call = { request, url, path: place.path, connection };
+        const page = await appRoutes(call);
+        return page ?? addCommonHeaders(await serverRoutes(call), requestId);
+      }
       default:
         return place satisfies never;
     }

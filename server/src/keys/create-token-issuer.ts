@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, hkdfSync, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import { type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
@@ -9,6 +9,8 @@ import type { TokenIssuer } from "./token-issuer.ts";
 
 /** Longest life of a runtime token, in seconds. */
 export const MAX_RUNTIME_TOKEN_SECONDS = 3_600;
+/** Longest life of a session, in seconds. */
+export const MAX_SESSION_SECONDS: number = 12 * 3_600;
 /** Longest life of a CDN token, in seconds. */
 export const MAX_CDN_TOKEN_SECONDS: number = 30 * 86_400;
 
@@ -17,8 +19,8 @@ const ISSUER = "sluice";
 
 /**
  * Issues JWTs (HS256) with a secret that is made once and kept in the database, so that tokens outlive a restart and
- * hold on every gateway. Claims: `sub` account, `key` the key that asked, `scope` `runtime` or `cdn`, `apps`, `iat`,
- * `exp`. Revoking a key ends its tokens.
+ * hold on every gateway. Claims: `sub` account, `key` the key that asked, `scope` `runtime`, `cdn` or `session`, `apps`,
+ * `half` hash of a session's other half, `iat`, `exp`. Revoking a key ends its tokens.
  */
 export async function createTokenIssuer(parts: {
   readonly database: Database;
@@ -56,6 +58,20 @@ export async function createTokenIssuer(parts: {
       const life = clamp(seconds, MAX_CDN_TOKEN_SECONDS);
       const expiresAt = (Math.floor(clock.now() / 1000) + life) * 1000;
       return { token: await issue(caller, { scope: "cdn" }, life), expiresAt };
+    },
+
+    issueSessionToken: (caller, secret, seconds) =>
+      issue(caller, { scope: "session", half: hashHalf(secret) }, clamp(seconds, MAX_SESSION_SECONDS)),
+
+    async verifySession(token, secret) {
+      const claims = await readClaims(token, jwtSecret, clock.now());
+      const keyId = claims?.["key"];
+      if (claims?.["scope"] !== "session" || typeof keyId !== "string") return undefined;
+      // Both are hashes: comparing them tells nothing about the secret.
+      if (claims["half"] !== hashHalf(secret)) return undefined;
+      const key = await keys.find(keyId);
+      if (key === undefined || key.revokedAt !== null) return undefined;
+      return { accountId: key.accountId, keyId: key.id, scope: key.scope, credential: "key" };
     },
 
     async verify(token) {
@@ -96,6 +112,10 @@ async function ensureSigningKey(database: Database, clock: Clock): Promise<Signi
 
 function deriveKey(secret: string, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", Buffer.from(secret, "hex"), "", `sluice ${purpose}`, 32));
+}
+
+function hashHalf(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
 }
 
 function clamp(seconds: number, max: number): number {

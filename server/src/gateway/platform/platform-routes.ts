@@ -11,8 +11,10 @@ import { PlatformError } from "./platform-error.ts";
 import { addPricingRoutes } from "./pricing-routes.ts";
 import { addQueueAdminRoutes } from "./queue-admin-routes.ts";
 import { addRequestRoutes } from "./request-routes.ts";
+import { addSessionRoutes } from "./session-routes.ts";
 import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
+import { addUpdateRoutes } from "./update-routes.ts";
 import { addUsageRoutes } from "./usage-routes.ts";
 
 /**
@@ -41,6 +43,8 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addQueueAdminRoutes(app, tools, context);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
+  addUpdateRoutes(app, tools, context);
+  addSessionRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);
   // Last: it answers for everything below the names that this server has not.
   addAccountRoutes(app, tools, context);

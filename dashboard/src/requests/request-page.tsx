@@ -1,0 +1,147 @@
+import { type ReactNode, useCallback, useEffect, useState } from "react";
+import { Link } from "wouter";
+import { call, describeError } from "../api/call.ts";
+import { formatAgo, formatSeconds, getRequest, type RequestDetail } from "../api/requests.ts";
+import { useSession } from "../api/session.ts";
+import { usePolled } from "../api/use-polled.ts";
+import { CodeBlock } from "../code/code-block.tsx";
+import { CODE_LANGUAGES } from "../code/format-code.ts";
+import { formatShare } from "../form/form-values.ts";
+import { LogView } from "../playground/log-view.tsx";
+import { ResultView } from "../playground/result-view.tsx";
+import { SignInNotice } from "../shell/sign-in.tsx";
+import { StateLabel } from "./requests-page.tsx";
+import { Timeline } from "./timeline.tsx";
+
+/** One request: what it was asked, what happened, what came of it. */
+export default function RequestPage({ id }: { readonly id: string }): ReactNode {
+  const session = useSession();
+  useEffect(() => {
+    document.title = `Request ${id.slice(0, 8)} · Sluice`;
+  }, [id]);
+  return (
+    <div className="page">
+      <p>
+        <Link href="/app/requests">Requests</Link>
+      </p>
+      {session === undefined ? <SignInNotice>Sign in to see this request.</SignInNotice> : <Detail id={id} />}
+    </div>
+  );
+}
+
+/** A finished request does not change any more. */
+function chooseInterval(request: RequestDetail): number | undefined {
+  return request.ended_at === null ? 1_000 : undefined;
+}
+
+function Detail({ id }: { readonly id: string }): ReactNode {
+  const load = useCallback((signal: AbortSignal) => getRequest(id, signal), [id]);
+  const { loaded, problem, refresh } = usePolled(load, chooseInterval);
+  const [refusal, setRefusal] = useState<string>();
+  if (loaded.state === "loading") return <p className="empty">Loading …</p>;
+  if (loaded.state === "failed")
+    return (
+      <p className="empty" role="alert">
+        {loaded.message}
+      </p>
+    );
+  const request = loaded.value;
+  const input = request.json_input as Readonly<Record<string, unknown>> | undefined;
+  const curl = CODE_LANGUAGES.find(({ id: language }) => language === "curl");
+  const cancel = (): void => {
+    const app = request.endpoint_id.split("/").slice(0, 2).join("/");
+    call(`/queue/${app}/requests/${id}/cancel`, { method: "PUT" }).then(refresh, (error: unknown) =>
+      setRefusal(describeError(error)),
+    );
+  };
+  return (
+    <>
+      <div className="model-head">
+        <div>
+          <h1 className="mono">{request.request_id}</h1>
+          <p className="request-facts">
+            <StateLabel request={request} />{" "}
+            <Link href={`/models/${request.endpoint_id}`}>{request.endpoint_id}</Link>{" "}
+            <span className="muted">
+              made {formatAgo(request.created_at)} over {request.surface}
+              {request.attempts > 1 ? ` · ${request.attempts} attempts` : ""}
+              {request.inference_time === null ? "" : ` · model ${formatSeconds(request.inference_time)}`}
+            </span>
+          </p>
+          {request.state === "queued" ? (
+            <p>
+              {request.queue_position === null || request.queue_position === 0
+                ? "It is the next of its endpoint: it waits for a free worker, or its queue is paused."
+                : `It waits for ${request.queue_position} before it.`}
+            </p>
+          ) : null}
+        </div>
+        <div className="form-actions">
+          {request.ended_at === null ? (
+            <button type="button" className="button" onClick={cancel}>
+              Cancel
+            </button>
+          ) : null}
+          {input === undefined ? null : (
+            <Link
+              className="button button-main"
+              href={`/models/${request.endpoint_id}${formatShare(input) ?? ""}`}
+            >
+              Run again with edits
+            </Link>
+          )}
+        </div>
+      </div>
+      {(refusal ?? problem) === undefined ? null : (
+        <p className="notice" role="alert">
+          {refusal ?? problem}
+        </p>
+      )}
+      {request.error === null ? null : (
+        <p className="notice notice-bad">
+          {request.error}
+          {request.error_type === null ? "" : ` (${request.error_type})`}
+        </p>
+      )}
+      <div className="detail">
+        <div>
+          <section className="panel" aria-label="Timeline">
+            <h2>Timeline</h2>
+            <Timeline request={request} />
+          </section>
+          <section className="panel" aria-label="Input">
+            <h2>Input</h2>
+            {input === undefined ? (
+              <p className="muted">Not stored any more.</p>
+            ) : (
+              <>
+                <CodeBlock code={JSON.stringify(input, null, 2)} label="input" />
+                {curl === undefined ? null : (
+                  <details className="json">
+                    <summary>As cURL</summary>
+                    <CodeBlock
+                      code={curl.format({ origin: location.origin, endpointId: request.endpoint_id, input })}
+                      label="cURL code"
+                    />
+                  </details>
+                )}
+              </>
+            )}
+          </section>
+          <section className="panel" aria-label="Log lines">
+            <h2>Log</h2>
+            {request.logs.length === 0 ? <p className="muted">No lines.</p> : <LogView logs={request.logs} />}
+          </section>
+        </div>
+        <section className="panel" aria-label="Output">
+          <h2>Output</h2>
+          {request.json_output === undefined ? (
+            <p className="muted">{request.ended_at === null ? "Not yet." : "Not stored any more."}</p>
+          ) : (
+            <ResultView output={request.json_output} />
+          )}
+        </section>
+      </div>
+    </>
+  );
+}
