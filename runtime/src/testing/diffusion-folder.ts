@@ -292,6 +292,7 @@ async function writeUnet(
       main: { name: "sample", shape: ["B", 4, "h", "w"] },
       others: [timestep, ...others, ...cond],
       output: "out_sample",
+      isResidual: options.scheduler?.["prediction_type"] !== "v_prediction",
       type,
     }),
   );

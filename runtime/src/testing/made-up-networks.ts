@@ -24,12 +24,20 @@ export interface NetworkOptions {
   readonly main: Port;
   readonly others: readonly Port[];
   readonly output: string;
+  /** For networks that predict noise: most of the prediction is the input, so that a picture is left at the end. */
+  readonly isResidual?: boolean;
   /** Type of all ports that name none. */
   readonly type: OnnxType;
 }
 
 /** What takes the part of a transformer or a UNet: mixes the latents and adds something for every other input. */
-export function writeTransformer({ main, others, output, type }: NetworkOptions): Uint8Array {
+export function writeTransformer({
+  main,
+  others,
+  output,
+  type,
+  isResidual = false,
+}: NetworkOptions): Uint8Array {
   const graph = createGraph("transformer");
   const x = graph.toFloat(main.name, main.type ?? type);
   const channels = Number(main.shape[main.shape.length === 3 ? 2 : 1]);
@@ -43,7 +51,14 @@ export function writeTransformer({ main, others, output, type }: NetworkOptions)
     const weights = graph.weights([channels, channels, ...kernel], 0.4 / Math.sqrt(9 * channels));
     mixed = graph.add("Conv", [x, weights], { kernel_shape: { ints: kernel }, pads: { ints: pads } });
   }
-  const pattern = graph.weights(rank === 3 ? [channels] : [channels, ...Array(rank - 2).fill(1)], 1);
+  if (isResidual) {
+    const part = graph.add("Mul", [mixed, graph.floats([], [0.1])]);
+    mixed = graph.add("Add", [graph.add("Mul", [x, graph.floats([], [0.97])]), part]);
+  }
+  const pattern = graph.weights(
+    rank === 3 ? [channels] : [channels, ...Array(rank - 2).fill(1)],
+    isResidual ? 0.1 : 1,
+  );
   for (const port of others) {
     const term = addTerm(graph, port, port.type ?? type, rank);
     mixed = graph.add("Add", [mixed, graph.add("Mul", [term, pattern])]);
