@@ -2,7 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Database, DatabaseError } from "./database/database.ts";
+import { acquireFolderLock } from "./database/folder-lock.ts";
 import { migrateDatabase } from "./database/migrate-database.ts";
+import { openPostgresDatabase } from "./database/postgres-database.ts";
 import { openSqliteDatabase } from "./database/sqlite-database.ts";
 import type { BlobStore } from "./files/blob-store.ts";
 import { createFileStore } from "./files/create-file-store.ts";
@@ -39,7 +41,11 @@ export async function openStore(options: {
   const { settings, logger, clock = systemClock } = options;
   const dataDir = resolve(settings.dataDir);
   await makeFolder(dataDir);
-  const database = await openSqliteDatabase({ path: join(dataDir, "sluice.db"), clock, logger });
+  const path = join(dataDir, "sluice.db");
+  const database =
+    settings.databaseUrl === null
+      ? await openSqliteDatabase({ path, clock, logger })
+      : await openSharedDatabase(settings.databaseUrl, path, logger);
   try {
     await migrateDatabase(database);
     const blobs = await openBlobStore({ storageUrl: settings.storageUrl, dir: join(dataDir, "blobs") });
@@ -62,6 +68,27 @@ export async function openStore(options: {
     };
   } catch (error) {
     await database[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Rows live on a PostgreSQL server; the folder with the bytes still belongs to one process. */
+async function openSharedDatabase(url: string, path: string, logger: Logger): Promise<Database> {
+  const lock = acquireFolderLock(path);
+  try {
+    const database = await openPostgresDatabase({ url, logger });
+    return {
+      dialect: database.dialect,
+      transaction: (work) => database.transaction(work),
+      read: (work) => database.read(work),
+      backup: (target) => database.backup(target),
+      async [Symbol.asyncDispose]() {
+        await database[Symbol.asyncDispose]();
+        lock[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    lock[Symbol.dispose]();
     throw error;
   }
 }

@@ -97,12 +97,13 @@ async function command(options: DataOptions, sent: ControlCommand): Promise<unkn
   const dataDir = resolveDataDir(options);
   const reply = await sendControlCommand(dataDir, sent);
   if (reply !== undefined) return reply.answer;
-  if (sent.command !== "keys.create" && !existsSync(join(dataDir, "sluice.db"))) {
+  const settings = parseSettings(process.env, { dataDir });
+  const isEmbedded = settings.databaseUrl === null;
+  if (isEmbedded && sent.command !== "keys.create" && !existsSync(join(dataDir, "sluice.db"))) {
     throw new CliError(`There is no store in ${dataDir}.`, {
       next: ["Name its folder with --data DIR, or start a server there with `sluice serve`."],
     });
   }
-  const settings = parseSettings(process.env, { dataDir });
   await using store = await openStore({ settings, logger: silentLogger });
   switch (sent.command) {
     case "keys.create":
