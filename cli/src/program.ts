@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { CliError } from "./cli-error.ts";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
+import { addExecCommand } from "./commands/exec.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import { addModelsCommands } from "./commands/models.ts";
 import { addRequestsCommand } from "./commands/requests.ts";
@@ -17,6 +18,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .version(readVersion(), "-V, --version", "print the version")
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: false })
+    .enablePositionalOptions()
     .addHelpText(
       "after",
       `
@@ -33,6 +35,7 @@ Examples:
 
   addServeCommand(program);
   addRunCommand(program);
+  addExecCommand(program);
   addKeysCommands(program);
   addModelsCommands(program);
   addRequestsCommand(program);
