@@ -37,6 +37,7 @@ export interface Settings {
   readonly fileRetentionMs: number | null;
   readonly minFreeBytes: number;
   readonly drainMs: number;
+  readonly realtimeIdleMs: number;
   /** URL inputs may be fetched from private addresses. */
   readonly allowPrivateInputs: boolean;
   /** Null: on while the server listens on loopback only. */
@@ -156,6 +157,13 @@ export const SETTINGS: readonly SettingRow[] = [
     "duration",
     "30s",
     "How long a stopping server lets running requests finish.",
+  ),
+  row(
+    "realtimeIdleMs",
+    "SLUICE_REALTIME_IDLE",
+    "duration",
+    "60s",
+    "A realtime connection that sends no input for this long is closed.",
   ),
   row(
     "allowPrivateInputs",

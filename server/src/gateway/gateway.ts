@@ -13,14 +13,19 @@ import { createUrlBuilder, type PublicAddress } from "./public-urls.ts";
 import { createQueueSurface } from "./queue/queue-surface.ts";
 import { addCommonHeaders, CORS_HEADERS, createRespond, type Respond } from "./respond.ts";
 import { createRestRoutes } from "./rest/rest-routes.ts";
+import { createRunCounter, type RunCounter } from "./run/run-counter.ts";
 import { createRunSurface } from "./run/run-surface.ts";
 import { createServerRoutes } from "./server-routes.ts";
 import { findPlace } from "./surfaces.ts";
+import type { Upgrade } from "./ws/accept-upgrades.ts";
+import { createUpgrade } from "./ws/create-upgrade.ts";
 
 /** The HTTP face of the server: every surface behind one function of Web requests and responses. */
 export interface Gateway {
   /** Answers one request. Never rejects. Aborting `request.signal` stops what only this caller waits for. */
   fetch(request: Request, connection: Connection): Promise<Response>;
+  /** Answers a WebSocket handshake. Never rejects. */
+  upgrade(request: Request, connection: Connection): Promise<Upgrade>;
 }
 
 export function createGateway(context: GatewayContext): Gateway {
@@ -28,7 +33,10 @@ export function createGateway(context: GatewayContext): Gateway {
   const respond = createRespond(settings);
   const urlBuilder = createUrlBuilder(settings);
   const authenticator = createAuthenticator({ keys: context.keys, tokens: context.tokens, respond });
-  const surfaces = createSurfaces(context, { respond, authenticator });
+  const counter = createRunCounter(context.keys);
+  const surfaces = createSurfaces(context, { respond, authenticator, counter });
+  const { run } = surfaces;
+  const upgrade = createUpgrade(context, { respond, authenticator, urlBuilder, counter, run });
   const appRoutes = createAppRoutes(context);
   const serverRoutes = createServerRoutes(context, { respond, authenticator });
 
@@ -92,6 +100,7 @@ export function createGateway(context: GatewayContext): Gateway {
   };
 
   return {
+    upgrade,
     async fetch(request, connection) {
       const requestId = createRequestId(clock.now());
       const startedAt = clock.monotonic();
@@ -113,7 +122,11 @@ export function createGateway(context: GatewayContext): Gateway {
 
 function createSurfaces(
   context: GatewayContext,
-  parts: { readonly respond: Respond; readonly authenticator: Authenticator },
+  parts: {
+    readonly respond: Respond;
+    readonly authenticator: Authenticator;
+    readonly counter: RunCounter;
+  },
 ): Readonly<Record<Surface, Route>> {
   const { blobs, clock, settings } = context;
   const freeSpace = createFreeSpaceCheck({ blobs, clock, minFreeBytes: settings.minFreeBytes });

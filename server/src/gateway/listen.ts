@@ -17,14 +17,13 @@ import type { Settings } from "../settings.ts";
 import type { Connection } from "./call.ts";
 import type { Gateway } from "./gateway.ts";
 import { CORS_HEADERS } from "./respond.ts";
+import { acceptUpgrades, type OpenSockets, type SocketLimits } from "./ws/accept-upgrades.ts";
 
 /** An open port. Closing it stops new connections and ends those that do nothing. */
 export interface Listener {
   /** `http://127.0.0.1:7777`: where this machine reaches it. */
   readonly url: string;
   readonly port: number;
-  /** For upgrades to WebSocket. */
-  readonly server: Server;
   /** Takes no new connections, waits for running answers at most `graceMs`, then ends them. */
   close(graceMs: number): Promise<void>;
 }
@@ -48,17 +47,24 @@ export async function listen(parts: {
   readonly settings: Settings;
   readonly logger: Logger;
   readonly patience?: Partial<Patience>;
+  readonly socketLimits?: Partial<SocketLimits>;
 }): Promise<Listener> {
   const { gateway, settings, logger } = parts;
   const server = await createServer(settings, gateway, logger, { ...PATIENCE, ...parts.patience });
+  const sockets = acceptUpgrades({
+    server,
+    upgrade: gateway.upgrade,
+    describeConnection: (incoming) => describeConnection(incoming.socket),
+    logger,
+    limits: parts.socketLimits ?? {},
+  });
   await open(server, settings);
   const { port } = server.address() as AddressInfo; // a TCP port was opened
   const scheme = settings.tlsCert === null ? "http" : "https";
   return {
     url: `${scheme}://${formatHost(settings.host)}:${port}`,
     port,
-    server,
-    close: (graceMs) => close(server, graceMs),
+    close: (graceMs) => close(server, sockets, graceMs),
   };
 }
 
@@ -107,6 +113,8 @@ async function createServer(
     // Notices callers that vanished without a word.
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
+    // Offers of other protocols (h2c) are declined by answering as if they had not been made.
+    shouldUpgradeCallback: (incoming) => incoming.headers.upgrade?.toLowerCase() === "websocket",
     ServerResponse: GatewayResponse as never, // the types leave no room for a subclass's own parameters
   };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
@@ -231,10 +239,11 @@ function describeFailure(cause: Error & { readonly code?: string }, host: string
   }
 }
 
-async function close(server: Server, graceMs: number): Promise<void> {
+async function close(server: Server, sockets: OpenSockets, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
+  void sockets.close(graceMs);
   server.closeIdleConnections();
   const timer = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;

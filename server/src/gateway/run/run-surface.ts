@@ -17,7 +17,7 @@ import { readBody } from "../read-body.ts";
 import { type RequestOptions, readRequestOptions } from "../request-options.ts";
 import { addCommonHeaders, type Respond } from "../respond.ts";
 import { respondStored } from "../stored-response.ts";
-import { createRunCounter } from "./run-counter.ts";
+import type { RunCounter } from "./run-counter.ts";
 import { respondRunStream, subscribeToRun } from "./run-stream.ts";
 import { startRun } from "./start-run.ts";
 
@@ -29,11 +29,14 @@ import { startRun } from "./start-run.ts";
  */
 export function createRunSurface(
   context: GatewayContext,
-  parts: { readonly respond: Respond; readonly authenticator: Authenticator },
+  parts: {
+    readonly respond: Respond;
+    readonly authenticator: Authenticator;
+    readonly counter: RunCounter;
+  },
 ): Route {
   const { catalog, clock, settings, queue, live, logger } = context;
-  const { respond, authenticator } = parts;
-  const counter = createRunCounter(context.keys);
+  const { respond, authenticator, counter } = parts;
   const servedFrom = hostname();
 
   return async (call) => {

@@ -23,6 +23,7 @@ import { parseSettings, type Settings } from "../../settings.ts";
 import type { GatewayContext } from "../context.ts";
 import { createGateway } from "../gateway.ts";
 import { type Listener, listen, type Patience } from "../listen.ts";
+import type { SocketLimits } from "../ws/accept-upgrades.ts";
 
 /** A whole gateway on a loopback port, over a real database and folder. Only models are missing: tests answer. */
 export interface TestGateway extends AsyncDisposable {
@@ -68,6 +69,7 @@ export interface TestGatewayOptions {
   readonly models?: readonly ModelManifest[];
   readonly logger?: Logger;
   readonly patience?: Partial<Patience>;
+  readonly socketLimits?: Partial<SocketLimits>;
   /** Replaces parts, to inject failures. */
   readonly change?: (context: GatewayContext) => GatewayContext;
 }
@@ -130,8 +132,14 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     isDraining: () => gateway.isDraining,
   };
   const context = options.change?.(plain) ?? plain;
-  const { patience = {} } = options;
-  const listener = await listen({ gateway: createGateway(context), settings, logger, patience });
+  const { patience = {}, socketLimits = {} } = options;
+  const listener = await listen({
+    gateway: createGateway(context),
+    settings,
+    logger,
+    patience,
+    socketLimits,
+  });
   opened.defer(() => listener.close(0));
   const held = opened.move();
   const accountId = createAccountId();
