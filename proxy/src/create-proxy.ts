@@ -2,7 +2,7 @@ import { isAllowedOrigin } from "./check-origin.ts";
 import { matchesAny } from "./match-pattern.ts";
 import { parseTarget } from "./parse-target.ts";
 import type { ProxyOptions } from "./proxy-options.ts";
-import { BodyTooLargeError, type RequestBody, readRequestBody } from "./request-body.ts";
+import { BodyTooLargeError, drainBody, type RequestBody, readRequestBody } from "./request-body.ts";
 
 /** The path at which clients look for the proxy by habit. */
 export const DEFAULT_PROXY_ROUTE = "/api/fal/proxy";
@@ -28,35 +28,39 @@ export function createProxy(options: ProxyOptions, adapter = "web"): ProxyHandle
     );
   }
   return async (request) => {
-    const { method } = request;
-    const origin = options.targetOrigin ?? readEnvironment("SLUICE_URL") ?? DEFAULT_ORIGIN;
-    const target = parseTarget(request.headers.get(TARGET_URL_HEADER), method, origin, options);
-    if ("refused" in target) return refuse(400, `Invalid request: ${target.refused}`);
-    if (!isAllowedOrigin(request, options.allowedOrigins ?? [])) {
-      return refuse(403, "Invalid request: the page is not of this origin; see allowedOrigins");
-    }
-    if (!(await isAuthenticated(request, options))) return refuse(401, "Unauthorized");
-    const call = { request, target: target.url, endpoint: target.endpoint };
-    const verdict = (await options.rateLimit?.(call)) ?? true;
-    if (verdict instanceof Response) return verdict;
-    if (!verdict) return refuse(429, "Too many requests");
-    const authorization = await resolveAuthorization(request, options);
-    if (!authorization) return refuse(401, "Unauthorized: the proxy has no key; set FAL_KEY");
-    try {
-      const hasBody = method !== "GET" && method !== "HEAD";
-      const body = hasBody
-        ? await readRequestBody(request, options.maxBodyBytes ?? MAX_BODY_BYTES)
-        : undefined;
-      if (target.isToken && !asksForAllowed(body, options)) {
-        return refuse(400, "Invalid request: the token is for an app that is not in allowedEndpoints");
-      }
-      return await forward(request, target.url, { authorization, adapter, body, options });
-    } catch (error) {
-      if (isTooLarge(error)) return refuse(413, "Request body too large");
-      if (request.signal.aborted) return refuse(499, "The caller went away");
-      return refuse(502, "The API cannot be reached");
-    }
+    const answer = await handle(request, options, adapter);
+    void drainBody(request);
+    return answer;
   };
+}
+
+async function handle(request: Request, options: ProxyOptions, adapter: string): Promise<Response> {
+  const { method } = request;
+  const origin = options.targetOrigin ?? readEnvironment("SLUICE_URL") ?? DEFAULT_ORIGIN;
+  const target = parseTarget(request.headers.get(TARGET_URL_HEADER), method, origin, options);
+  if ("refused" in target) return refuse(400, `Invalid request: ${target.refused}`);
+  if (!isAllowedOrigin(request, options.allowedOrigins ?? [])) {
+    return refuse(403, "Invalid request: the page is not of this origin; see allowedOrigins");
+  }
+  if (!(await isAuthenticated(request, options))) return refuse(401, "Unauthorized");
+  const call = { request, target: target.url, endpoint: target.endpoint };
+  const verdict = (await options.rateLimit?.(call)) ?? true;
+  if (verdict instanceof Response) return verdict;
+  if (!verdict) return refuse(429, "Too many requests");
+  const authorization = await resolveAuthorization(request, options);
+  if (!authorization) return refuse(401, "Unauthorized: the proxy has no key; set FAL_KEY");
+  try {
+    const hasBody = method !== "GET" && method !== "HEAD";
+    const body = hasBody ? await readRequestBody(request, options.maxBodyBytes ?? MAX_BODY_BYTES) : undefined;
+    if (target.isToken && !asksForAllowed(body, options)) {
+      return refuse(400, "Invalid request: the token is for an app that is not in allowedEndpoints");
+    }
+    return await forward(request, target.url, { authorization, adapter, body, options });
+  } catch (error) {
+    if (isTooLarge(error)) return refuse(413, "Request body too large");
+    if (request.signal.aborted) return refuse(499, "The caller went away");
+    return refuse(502, "The API cannot be reached");
+  }
 }
 
 interface Forwarding {

@@ -8,6 +8,9 @@ export interface NodeRequest extends AsyncIterable<Uint8Array> {
   /** What a framework has read and parsed already. */
   readonly body?: unknown;
   readonly readableEnded?: boolean;
+  /** Node's streams can be left in the middle without being destroyed. */
+  iterator?(options: { destroyOnReturn: boolean }): AsyncIterator<Uint8Array>;
+  resume?(): unknown;
 }
 
 /** What is needed of Node's `ServerResponse`. */
@@ -49,6 +52,8 @@ export async function answerNodeRequest(
     response.destroy(error as Error);
   } finally {
     response.removeListener("close", leave);
+    // What nobody has read of the body is in the way of the connection's next request.
+    request.resume?.();
   }
 }
 
@@ -85,18 +90,24 @@ function isParsed(body: unknown): boolean {
   return body !== undefined && body !== null && !(typeof body === "object" && Object.keys(body).length === 0);
 }
 
-function createStream(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await iterator.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
+/** Nothing is read before somebody asks. */
+function createStream(request: NodeRequest): ReadableStream<Uint8Array> {
+  let iterator: AsyncIterator<Uint8Array> | undefined;
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        iterator ??= request.iterator?.({ destroyOnReturn: false }) ?? request[Symbol.asyncIterator]();
+        const { done, value } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await iterator?.return?.();
+        request.resume?.();
+      },
     },
-    async cancel() {
-      await iterator.return?.();
-    },
-  });
+    { highWaterMark: 0 },
+  );
 }
 
 async function pipe(body: ReadableStream<Uint8Array>, response: NodeResponse): Promise<void> {

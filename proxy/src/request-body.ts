@@ -44,6 +44,20 @@ export async function readRequestBody(request: Request, maxBytes: number): Promi
   });
 }
 
+/**
+ * Reads away what a refused call has sent and nobody wants, as Node does for a body that no one touched: in some
+ * frameworks it would be in the way of the connection's next request. The server's own time limit bounds it.
+ */
+export async function drainBody(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The caller is gone: nothing is left to read.
+  }
+}
+
 function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(size);
   let at = 0;
