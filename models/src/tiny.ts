@@ -1,22 +1,15 @@
 import { fileURLToPath } from "node:url";
-import { type Engine, getTinyModelVersion, openTinyEngine } from "@sluice/runtime/engines";
-import { encodeImage, type ImageFormat } from "@sluice/runtime/images";
+import { getTinyModelVersion, openTinyEngine } from "@sluice/runtime/engines";
 import {
-  createArtifact,
   defineModel,
   type JsonSchema,
   type ModelDefinition,
   type RunContext,
   type SetupContext,
 } from "@sluice/runtime/model";
-import {
-  isSafetyTolerance,
-  openNsfwClassifier,
-  readSafetyPolicy,
-  type SafetyTolerance,
-} from "@sluice/runtime/safety";
-import { createImage } from "./picture-output.ts";
-import { createBlack, createSafetyCheck, type SafetyState } from "./safety-check.ts";
+import { openNsfwClassifier, readSafetyPolicy } from "@sluice/runtime/safety";
+import { answerOrder, type DrawingState, type Order } from "./answer-order.ts";
+import { readFlux, readFluxPro, readFluxProV11 } from "./read-flux-input.ts";
 import {
   FLUX_DEV_INPUT,
   FLUX_DEV_OUTPUT,
@@ -32,7 +25,6 @@ import {
   type FluxProInput,
   type FluxProV11Input,
 } from "./schemas/flux-pro.ts";
-import { type ImageSizeInput, resolveImageSize } from "./schemas/image-size.ts";
 import { EXAMPLE_PROMPT, type TextToImageOutput } from "./schemas/text-to-image.ts";
 
 /**
@@ -43,7 +35,6 @@ const NAME = "sluice-tiny";
 const WEIGHTS = fileURLToPath(new URL("../tiny/", import.meta.url));
 const CLASSIFIER = fileURLToPath(new URL("../nsfw/", import.meta.url));
 const MODEL = { name: NAME, version: getTinyModelVersion(WEIGHTS) };
-const SEEDS = 2 ** 32;
 
 /**
  * This model saw no explicit picture in its training, but the classifier takes many of its flat faces and pink
@@ -52,22 +43,7 @@ const SEEDS = 2 ** 32;
  */
 const EXPLICIT_PRIOR = 0.02;
 
-interface State extends SafetyState {
-  readonly engine: Engine;
-}
-
-/** What the four schemas have in common, once read. */
-interface Order {
-  readonly prompt: string;
-  readonly imageSize: ImageSizeInput;
-  readonly steps: number | undefined;
-  readonly guidance: number | undefined;
-  readonly seed: number | undefined;
-  readonly count: number;
-  readonly tolerance: SafetyTolerance;
-  readonly format: ImageFormat;
-  readonly inline: boolean;
-}
+type State = DrawingState;
 
 async function setup({ threads, settings }: SetupContext): Promise<State> {
   const policy = readSafetyPolicy(settings);
@@ -79,141 +55,6 @@ async function setup({ threads, settings }: SetupContext): Promise<State> {
 async function teardown({ engine, classifier }: State): Promise<void> {
   await engine[Symbol.asyncDispose]();
   await classifier[Symbol.asyncDispose]();
-}
-
-async function answer(order: Order, context: RunContext<State>): Promise<TextToImageOutput> {
-  const { engine } = context.state;
-  const size = resolveImageSize(order.imageSize);
-  const seed = order.seed ?? context.seed;
-  const seeds = Array.from({ length: order.count }, (_, i) => wrapSeed(seed + i));
-  const safety = createSafetyCheck(context.state, order.tolerance, context.log);
-  const isRefused = safety.checkPrompt(order.prompt);
-
-  const { pictures, timings } =
-    isRefused && safety.action === "blank"
-      ? { pictures: seeds.map(() => createBlack(size)), timings: { inference: 0 } }
-      : await generate(engine, order, { size, seeds }, context);
-
-  const images = [];
-  const flags: boolean[] = [];
-  for (const made of pictures) {
-    context.signal.throwIfAborted();
-    const { picture, isFlagged } = isRefused
-      ? { picture: made, isFlagged: true }
-      : await safety.checkPicture(made);
-    const madeBy = `Sluice (${MODEL.name}@${MODEL.version})`;
-    images.push(await createImage(picture, { format: order.format, madeBy, inline: order.inline }));
-    flags.push(isFlagged);
-  }
-  return { images, timings, seed, has_nsfw_concepts: flags, prompt: order.prompt };
-}
-
-async function generate(
-  engine: Engine,
-  order: Order,
-  { size, seeds }: { size: { readonly width: number; readonly height: number }; seeds: readonly number[] },
-  context: RunContext<State>,
-): ReturnType<Engine["generate"]> {
-  const { limits } = engine.info;
-  const sending: Promise<void>[] = [];
-  const job = {
-    prompt: order.prompt,
-    ...size,
-    steps: clamp("num_inference_steps", order.steps, limits.steps, context.log),
-    guidance:
-      limits.guidance === undefined
-        ? 1
-        : clamp("guidance_scale", order.guidance, limits.guidance, context.log),
-    seeds,
-    // Asked at every step: listeners come and go.
-    get wantsPreviews() {
-      return context.wantsPreviews;
-    },
-  };
-  const sink: Parameters<Engine["generate"]>[1] = {
-    log: context.log,
-    progress: context.progress,
-    preview: ({ image, step, picture }) => {
-      sending.push(
-        encodeImage(picture, { format: "jpeg" }).then(({ bytes, contentType }) => {
-          const { width, height } = picture;
-          context.preview({ artifact: createArtifact({ bytes, contentType, width, height }), image, step });
-        }),
-      );
-    },
-  };
-  try {
-    return await engine.generate(job, sink, context.signal);
-  } finally {
-    // A preview that cannot be encoded is no reason to lose the picture.
-    await Promise.allSettled(sending);
-  }
-}
-
-/** The value within the model's limits; one inside the schema but outside the model is moved and logged. */
-function clamp(
-  field: string,
-  value: number | undefined,
-  limits: { readonly min: number; readonly max: number; readonly default: number },
-  log: RunContext["log"],
-): number {
-  if (value === undefined) return limits.default;
-  const used = Math.min(limits.max, Math.max(limits.min, value));
-  if (used !== value)
-    log(`${field} ${value} is outside this model's ${limits.min} to ${limits.max}; ${used} is used`);
-  return used;
-}
-
-/** Only the low 32 bits of a seed count; negative ones wrap around. */
-function wrapSeed(seed: number): number {
-  return ((seed % SEEDS) + SEEDS) % SEEDS;
-}
-
-function parseTolerance(value: string): SafetyTolerance {
-  const number = Number(value);
-  return isSafetyTolerance(number) ? number : 2;
-}
-
-function readFluxPro(input: FluxProInput): Order {
-  return {
-    prompt: input.prompt,
-    imageSize: input.image_size,
-    steps: input.num_inference_steps,
-    guidance: input.guidance_scale,
-    seed: input.seed,
-    count: input.num_images,
-    tolerance: parseTolerance(input.safety_tolerance),
-    format: input.output_format === "png" ? "png" : "jpeg",
-    inline: input.sync_mode ?? false,
-  };
-}
-
-function readFluxProV11(input: FluxProV11Input): Order {
-  return {
-    prompt: input.prompt,
-    imageSize: input.image_size,
-    steps: undefined,
-    guidance: undefined,
-    seed: input.seed,
-    count: input.num_images,
-    tolerance: parseTolerance(input.safety_tolerance),
-    format: input.output_format,
-    inline: input.sync_mode ?? false,
-  };
-}
-
-function readFlux(input: FluxInput): Order {
-  return {
-    prompt: input.prompt,
-    imageSize: input.image_size,
-    steps: input.num_inference_steps,
-    guidance: input.guidance_scale,
-    seed: input.seed,
-    count: input.num_images,
-    tolerance: input.enable_safety_checker ? 2 : 6,
-    format: input.output_format,
-    inline: input.sync_mode ?? false,
-  };
 }
 
 interface EndpointFields<Input> {
@@ -246,7 +87,7 @@ function defineEndpoint<Input extends { readonly num_images: number; readonly en
     run: (input: Input, context: RunContext<State>) => {
       if (input.enhance_prompt === true)
         context.log("enhance_prompt is accepted, but this model draws the prompt as it is");
-      return answer(read(input), context);
+      return answerOrder(read(input), context);
     },
   });
 }

@@ -1,8 +1,8 @@
 import { registerHooks } from "node:module";
 
 /**
- * Lets a model file anywhere on the disk import `@sluice/runtime` and `@sluice/protocol`: what its own folder
- * does not provide is taken from this installation.
+ * Lets a model file anywhere on the disk import `@sluice/runtime`, `@sluice/protocol` and `@sluice/models`: what its
+ * own folder does not provide is taken from this installation.
  */
 export function provideRuntime(): void {
   registerHooks({
@@ -18,4 +18,4 @@ export function provideRuntime(): void {
   });
 }
 
-const OURS = /^@sluice\/(runtime|protocol)(\/|$)/;
+const OURS = /^@sluice\/(runtime|protocol|models)(\/|$)/;
