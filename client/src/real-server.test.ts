@@ -5,6 +5,7 @@ import { ApiError, ValidationError } from "./api-error.ts";
 import { createFalClient } from "./client.ts";
 import type { QueueStatus } from "./queue-status.ts";
 import { startSluice } from "./testing/sluice-process.ts";
+import { type SeenCall, startTestServer } from "./testing/test-server.ts";
 
 const SMALL = {
   prompt: "a red apple",
@@ -104,6 +105,61 @@ test("against a real server", async (t) => {
       }
     },
   );
+
+  await t.test("a stream yields parts and ends with the whole output", async () => {
+    const stream = await client.stream(ENDPOINT, { input: { ...SMALL, num_inference_steps: 8 } });
+    const parts: unknown[] = [];
+    for await (const part of stream) parts.push(part);
+    assert.equal((await stream.done()).seed, 7);
+    assert.deepEqual(parts.at(-1), await stream.done());
+    assert.match(stream.requestId, /^[0-9a-f-]{36}$/);
+  });
+
+  await t.test("realtime answers inputs over one socket", async () => {
+    const seeds = await new Promise<number[]>((resolve, reject) => {
+      const seen: number[] = [];
+      const connection = client.realtime.connect(ENDPOINT, {
+        throttleInterval: 0,
+        onError: reject,
+        onResult: (result) => {
+          seen.push(result.seed);
+          if (seen.length < 3) connection.send({ ...SMALL, seed: seen.length });
+          else {
+            connection.close();
+            resolve(seen);
+          }
+        },
+      });
+      connection.send({ ...SMALL, seed: 0 });
+    });
+    assert.deepEqual(seeds, [0, 1, 2]);
+  });
+
+  await t.test("a delivery to a webhook is verified by its signature", async () => {
+    const receiver = await startTestServer(() => undefined);
+    try {
+      const arrived = new Promise<SeenCall>((resolve) => {
+        receiver.handler = (call, response) => {
+          response.writeHead(200).end();
+          resolve(call);
+        };
+      });
+      const { request_id: requestId } = await client.queue.submit(ENDPOINT, {
+        input: SMALL,
+        webhookUrl: `${receiver.url}/hook`,
+      });
+      const { headers, body } = await arrived;
+      const delivery = await client.webhooks.verify({ headers, body });
+      assert.equal(delivery.status, "OK");
+      assert.equal(delivery.request_id, requestId);
+      const forged = Buffer.from(body.toString().replace("OK", "KO"));
+      await assert.rejects(client.webhooks.verify({ headers, body: forged }), {
+        name: "WebhookVerificationError",
+      });
+    } finally {
+      await receiver.stop();
+    }
+  });
 
   await t.test("a subscribe survives a killed server: the same request ends once it is back", async () => {
     let requestId = "";
