@@ -2,7 +2,7 @@
  * The real gateway, queue and database with a model that does nothing inside this process: what a request costs when
  * its model costs nothing. Prints `listening on URL`.
  *
- *     node bench/servers/gateway-server.ts DATA_FOLDER
+ *     node bench/servers/gateway-server.ts DATA_FOLDER [--no-runner]
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { openStore } from "../../server/src/store.ts";
 import { NOOP_ENDPOINT, NOOP_MANIFEST } from "../models/noop-manifest.ts";
 import { startNoopRunner } from "./noop-runner.ts";
 
-const [folder = ""] = process.argv.slice(2);
+const [folder = "", flag] = process.argv.slice(2);
 if (folder === "") throw new Error("Give a data folder.");
 const clock = systemClock;
 const logger: Logger = { ...silentLogger, error: (fields) => console.error(fields) };
@@ -53,7 +53,7 @@ const listener = await listen({
   settings,
   logger,
 });
-const running = startNoopRunner({ queue, live, signal: stop.signal });
+const running = flag === "--no-runner" ? undefined : startNoopRunner({ queue, live, signal: stop.signal });
 process.stdout.write(`listening on ${listener.url}\n`);
 await new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
 stop.abort();
