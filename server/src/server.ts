@@ -40,6 +40,8 @@ export interface ServerOptions {
   readonly settings: Settings;
   /** Absolute paths of model files. */
   readonly modelFiles: readonly string[];
+  /** Those of them whose endpoints the others may take over. */
+  readonly replaceableFiles?: readonly string[];
   readonly logger: Logger;
   readonly version: string;
   readonly clock?: Clock;
@@ -59,7 +61,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   const { settings, logger, version, clock = systemClock, environment = process.env } = options;
   await using opened = new AsyncDisposableStack();
   // The store opens while the children load the model files.
-  const describing = describeModels(options.modelFiles, environment);
+  const describing = describeModels(options, environment);
   describing.catch(() => {}); // Awaited below; a store that does not open must not leave it unhandled.
   const store = opened.use(await openStore({ settings, logger, clock }));
   const catalog = await describing;
@@ -137,13 +139,14 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
 }
 
 async function describeModels(
-  files: readonly string[],
+  { modelFiles, replaceableFiles = [] }: ServerOptions,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<ReturnType<typeof createCatalog>> {
   const visible = createWorkerEnvironment(environment);
   const described = await Promise.all(
-    files.map(async (path) => ({
+    modelFiles.map(async (path) => ({
       path,
+      isReplaceable: replaceableFiles.includes(path),
       manifest: await describeModelFile(path, { environment: visible }),
       updatedAt: Math.round((await stat(path)).mtimeMs),
     })),

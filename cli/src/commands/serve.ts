@@ -20,7 +20,10 @@ import { readVersion } from "../version.ts";
 export function addServeCommand(program: Command): void {
   const command = new Command("serve")
     .description("start the server")
-    .argument("[model-files...]", "files that define models, served besides the shipped ones")
+    .argument(
+      "[model-files...]",
+      "files that define models, served besides the shipped ones or in their place",
+    )
     .option("--no-shipped", "leave out the shipped models");
   for (const setting of SETTINGS) {
     if (setting.flag === undefined || setting.name === "models") continue;
@@ -55,6 +58,7 @@ async function serve(
   const server = await openServer({
     settings,
     modelFiles: [...(options["shipped"] === false ? [] : SHIPPED_MODEL_FILES), ...own],
+    replaceableFiles: SHIPPED_MODEL_FILES,
     logger,
     version,
     appFolder: findAppFolder(),

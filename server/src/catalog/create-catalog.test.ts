@@ -468,6 +468,25 @@ test("an endpoint that two files have stops the start and names both", () => {
   );
 });
 
+test("a file may take over an endpoint of one that is replaceable, in either order", () => {
+  const shipped = {
+    path: "shipped.ts",
+    updatedAt: 0,
+    isReplaceable: true,
+    manifest: { models: [createManifest("acme/x"), createManifest("acme/y")] },
+  };
+  const own = { path: "own.ts", updatedAt: 0, manifest: { models: [createManifest("acme/x")] } };
+  for (const files of [
+    [shipped, own],
+    [own, shipped],
+  ]) {
+    const catalog = createCatalog(files);
+    assert.equal(catalog.list().length, 2);
+    assert.equal(catalog.find("acme/x")?.modelFile, "own.ts");
+    assert.equal(catalog.find("acme/y")?.modelFile, "shipped.ts");
+  }
+});
+
 test("two endpoints may share a schema that names itself", () => {
   const input = { $id: "urn:x", $schema: "http://json-schema.org/draft-07/schema#", type: "object" };
   const models = [createManifest("acme/x", { input }), createManifest("acme/y", { input })];

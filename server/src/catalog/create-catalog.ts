@@ -13,6 +13,8 @@ export interface DescribedModelFile {
   readonly manifest: ModelFileManifest;
   /** Epoch ms of the file's last change. */
   readonly updatedAt: number;
+  /** Another file may take over its endpoints, as an operator's own do with those that are shipped. */
+  readonly isReplaceable?: boolean;
 }
 
 /** An endpoint cannot be offered: names the file, the endpoint, and what to change. */
@@ -34,8 +36,11 @@ export class CatalogError extends Error {
 export function createCatalog(files: readonly DescribedModelFile[]): Catalog {
   const compile = createSchemaCompiler();
   const entries = new Map<string, CatalogEntry>();
+  const kept = files.filter((file) => file.isReplaceable !== true);
+  const taken = new Set(kept.flatMap((file) => file.manifest.models.map((manifest) => manifest.id)));
   for (const file of files) {
     for (const manifest of file.manifest.models) {
+      if (file.isReplaceable === true && taken.has(manifest.id)) continue;
       const other = entries.get(manifest.id);
       if (other !== undefined)
         throw new CatalogError(
