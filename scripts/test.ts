@@ -16,6 +16,7 @@ const PATTERNS = [
   "runtime/testing/**/*.test.ts",
   "models/**/*.test.ts",
   "server/src/**/*.test.ts",
+  "dashboard/test/**/*.test.ts",
   "cli/src/**/*.test.ts",
   "examples/**/*.test.ts",
   "scripts/**/*.test.ts",

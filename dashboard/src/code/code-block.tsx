@@ -9,13 +9,14 @@ export function CodeBlock({ code, label }: { readonly code: string; readonly lab
       <pre tabIndex={0} aria-label={label} role="region">
         <code>{code}</code>
       </pre>
-      <CopyButton text={code} label={`Copy ${label}`} />
+      <CopyButton text={code} label={label} />
     </div>
   );
 }
 
 export function CopyButton(props: {
   readonly text: string;
+  /** What is copied: follows the words of the button for those who cannot see where it stands. */
   readonly label: string;
   readonly children?: ReactNode;
   readonly isLarge?: boolean;
@@ -35,11 +36,11 @@ export function CopyButton(props: {
       type="button"
       className={props.isLarge === true ? "button" : "button button-small copy"}
       onClick={copy}
-      aria-label={props.label}
     >
       <span aria-live="polite">
         {state === "copied" ? "Copied" : state === "failed" ? "Press Ctrl+C" : (props.children ?? "Copy")}
       </span>
+      <span className="visually-hidden">{props.label}</span>
     </button>
   );
 }

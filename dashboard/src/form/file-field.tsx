@@ -25,7 +25,6 @@ export function FileField(props: WidgetProps): ReactNode {
   return (
     <fieldset
       className={`file${isOver ? " file-over" : ""}`}
-      aria-label={field.schema.title ?? field.name}
       onDragOver={(event) => {
         event.preventDefault();
         setOver(true);

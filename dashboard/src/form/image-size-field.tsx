@@ -17,7 +17,7 @@ export function ImageSizeField(props: WidgetProps): ReactNode {
   const custom = isCustom ? (value as Partial<Size>) : undefined;
   const pixels = typeof value === "string" ? sizes[value] : custom;
   return (
-    <fieldset className="sizes" aria-label={field.schema.title ?? field.name} aria-describedby={describedBy}>
+    <fieldset className="sizes" aria-describedby={describedBy}>
       <select
         id={id}
         className="visually-hidden-focusable input"

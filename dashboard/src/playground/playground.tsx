@@ -114,7 +114,7 @@ export function Playground({
           {share === undefined ? null : (
             <CopyButton
               text={`${location.origin}/models/${endpointId}${share}`}
-              label="Copy a link with this input"
+              label="a link with this input"
               isLarge
             >
               Share

@@ -31,7 +31,7 @@ export function ResultView(props: {
                   Download
                 </a>
                 {item.url.startsWith("data:") ? null : (
-                  <CopyButton text={item.url} label={`Copy the link of file ${index + 1}`}>
+                  <CopyButton text={item.url} label={`of file ${index + 1}`}>
                     Copy link
                   </CopyButton>
                 )}
