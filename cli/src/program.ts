@@ -9,6 +9,7 @@ import { addRequestsCommand } from "./commands/requests.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addTypesCommand } from "./commands/types.ts";
+import { addWebhooksCommands } from "./commands/webhooks.ts";
 import { readVersion } from "./version.ts";
 
 /** Runs the `sluice` command with these words; gives back its exit code. */
@@ -40,6 +41,7 @@ Examples:
   addModelsCommands(program);
   addRequestsCommand(program);
   addTypesCommand(program);
+  addWebhooksCommands(program);
   addBackupCommands(program);
   addDoctorCommand(program);
 
