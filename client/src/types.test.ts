@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -57,6 +57,24 @@ for (const { file, alias } of PROGRAMS) {
     assert.equal(await compile(t, file, alias, official), "");
   });
 }
+
+test("the programs of the README compile", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-types-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const readme = await readFile(join(ROOT, "client", "README.md"), "utf8");
+  const programs = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, program]) => program ?? "");
+  assert.ok(programs.length >= 6);
+  for (const [index, program] of programs.entries()) {
+    const file = join(folder, `program-${index}.ts`);
+    const start = program.includes("import {") ? "" : 'import { fal } from "@sluice/client";\n';
+    await writeFile(
+      file,
+      `${start}${program}\ndeclare const file: File;\ndeclare const session: never;\nexport {};\n`,
+    );
+    const output = await compile(t, file, "@sluice/client", join(ROOT, "client", "src", "index.ts"));
+    assert.equal(output, "", program);
+  }
+});
 
 test("a program that is wrong does not compile", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-types-"));
