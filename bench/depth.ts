@@ -21,6 +21,7 @@ import {
 import { type MeasuredProcess, startProcess } from "./measuring/start-process.ts";
 import { getPercentile, getSpread, type Spread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
+import { NOOP_ENDPOINT } from "./models/noop-manifest.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +33,7 @@ const { values } = parseArgs({
 const depths = [100, Number(values.depth)];
 const rounds = Number(values.rounds);
 const calls = Number(values.calls);
-const ENDPOINT = "/queue/bench/noop";
+const ENDPOINT = `/queue/${NOOP_ENDPOINT}`;
 const BODY = '{"prompt":"a lighthouse at dusk"}';
 const WARM_UP = 5;
 
@@ -101,11 +102,11 @@ for (const { connection } of subjects) connection.close();
 
 async function open(depth: number): Promise<Subject> {
   const folder = opened.use(await makeTemporaryFolder());
-  const fill = ["queue-depth.ts", "--fill", folder.path, "--depth", String(depth)];
+  const fill = ["--fill", folder.path, "--depth", String(depth), "--endpoint", NOOP_ENDPOINT];
   await promisify(execFile)(process.execPath, [
     "--disable-warning=ExperimentalWarning",
-    find(fill[0]!),
-    ...fill.slice(1),
+    find("queue-depth.ts"),
+    ...fill,
   ]);
   await rename(join(folder.path, "queue.db"), join(folder.path, "sluice.db"));
   const server = opened.use(

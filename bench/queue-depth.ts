@@ -24,7 +24,6 @@ import { formatRow, HEADING, summarize } from "./report.ts";
 const SHALLOW = 100;
 /** Operations started together, as by so many callers. */
 const BATCH = 50;
-const ENDPOINT = "fal-ai/flux-pro";
 const KEYS = 20;
 
 const { values } = parseArgs({
@@ -34,9 +33,11 @@ const { values } = parseArgs({
     /** Used by the program itself: the process that measures or fills this folder. */
     measure: { type: "string" },
     fill: { type: "string" },
+    endpoint: { type: "string", default: "fal-ai/flux-pro" },
   },
 });
 const depth = Number(values.depth);
+const ENDPOINT = values.endpoint;
 const rounds = Number(values.rounds);
 
 type Figures = Record<

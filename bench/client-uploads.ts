@@ -1,0 +1,94 @@
+/**
+ * How fast does a large file go up, and how much memory does that take? Our client, reading the file from disk and
+ * sending it in parts, against `curl -T`, which sends it in one piece to the same server. Each upload runs in a
+ * process of its own, whose largest resident set is reported.
+ *
+ *     node bench/client-uploads.ts [--megabytes 1024] [--rounds 3]
+ */
+import { execFile } from "node:child_process";
+import { randomFillSync } from "node:crypto";
+import { openAsBlob } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { createFalClient } from "@sluice/client";
+import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { startSluice } from "./measuring/start-sluice.ts";
+import { getSpread } from "./measuring/statistics.ts";
+import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
+
+const run = promisify(execFile);
+const MIB = 1024 * 1024;
+const MEMORY_BUDGET_MIB = 256;
+
+const { values } = parseArgs({
+  options: {
+    megabytes: { type: "string", default: "1024" },
+    rounds: { type: "string", default: "3" },
+    upload: { type: "string" },
+    url: { type: "string" },
+  },
+});
+if (values.upload !== undefined) await uploadOnce(values.upload, values.url ?? "");
+else await compare(Number(values.megabytes), Number(values.rounds));
+
+/** The child: uploads one file and prints its milliseconds and its largest resident set. */
+async function uploadOnce(path: string, url: string): Promise<void> {
+  const client = createFalClient({ url });
+  const began = performance.now();
+  await client.storage.upload(await openAsBlob(path, { type: "application/zip" }));
+  const ms = performance.now() - began;
+  print(JSON.stringify({ ms, mib: process.resourceUsage().maxRSS / 1024 }));
+}
+
+async function compare(megabytes: number, rounds: number): Promise<void> {
+  printHeader(`Upload of ${megabytes} MiB`);
+  await using folder = await makeTemporaryFolder();
+  await using sluice = await startSluice({ dataFolder: join(folder.path, "data") });
+  const path = join(folder.path, "large.zip");
+  await writeRandomFile(path, megabytes);
+  const own = { rates: [] as number[], mib: [] as number[] };
+  const curl = { rates: [] as number[], mib: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    const { stdout } = await run(
+      process.execPath,
+      [fileURLToPath(import.meta.url), "--upload", path, "--url", sluice.url],
+      { env: { ...process.env, FAL_KEY: sluice.credential } },
+    );
+    const seen = JSON.parse(stdout) as { ms: number; mib: number };
+    own.rates.push(megabytes / (seen.ms / 1000));
+    own.mib.push(seen.mib);
+    const uploadUrl = await initiate(sluice.url, sluice.credential);
+    const began = performance.now();
+    await run("curl", ["-sfS", "-T", path, "-H", "Content-Type: application/zip", uploadUrl]);
+    curl.rates.push(megabytes / ((performance.now() - began) / 1000));
+  }
+  print(`${rounds} rounds in turns; ${describeLoad()} at the end\n`);
+  printFigures([
+    { name: "our client", unit: "MiB/s", ...getSpread(own.rates) },
+    { name: "curl -T", unit: "MiB/s", ...getSpread(curl.rates) },
+    { name: "our client, largest resident set", unit: "MiB", ...getSpread(own.mib) },
+  ]);
+  print("");
+  printBudget(
+    `memory under ${MEMORY_BUDGET_MIB} MiB, whatever the size`,
+    Math.max(...own.mib) < MEMORY_BUDGET_MIB,
+  );
+}
+
+async function writeRandomFile(path: string, megabytes: number): Promise<void> {
+  await using file = await open(path, "w");
+  const chunk = Buffer.alloc(MIB);
+  for (let n = 0; n < megabytes; n++) await file.write(randomFillSync(chunk));
+}
+
+async function initiate(url: string, credential: string): Promise<string> {
+  const response = await fetch(`${url}/rest/storage/upload/initiate?storage_type=fal-cdn-v3`, {
+    method: "POST",
+    headers: { authorization: `Key ${credential}`, "content-type": "application/json" },
+    body: JSON.stringify({ content_type: "application/zip", file_name: "large.zip" }),
+  });
+  const { upload_url } = (await response.json()) as { upload_url: string };
+  return upload_url;
+}
