@@ -1,4 +1,9 @@
 # One machine, embedded store: docker build -t sluice . && docker run -p 7777:7777 -v sluice:/data sluice
+FROM node:24-bookworm-slim AS app
+WORKDIR /app
+COPY . .
+RUN npm ci --no-audit --no-fund --ignore-scripts && node scripts/build-dashboard.ts
+
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -8,9 +13,11 @@ COPY proxy/package.json proxy/
 COPY runtime/package.json runtime/
 COPY models/package.json models/
 COPY server/package.json server/
+COPY dashboard/package.json dashboard/
 COPY cli/package.json cli/
 RUN npm ci --omit=dev --no-audit --no-fund
 COPY . .
+COPY --from=app /app/dashboard/dist dashboard/dist
 # Only this platform's part of the inference library is needed.
 RUN cd node_modules/onnxruntime-node/bin/napi-v6 && find . -mindepth 2 -maxdepth 2 ! -path "./linux/$(node -p process.arch)" -exec rm -rf {} +
 

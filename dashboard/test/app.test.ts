@@ -1,5 +1,8 @@
 /** The web app as a person uses it: a real browser, a real server, a model that is quick and writes HTML. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { openApp, signIn, type TestApp, type TestPage, whyNoBrowser } from "./testing/open-app.ts";
 
@@ -222,6 +225,28 @@ test("requests are listed as they come, filtered, and shown with all that happen
   await page.waitForURL(/\/models\/test\/studio/);
   assert.equal(await page.getByLabel("Prompt").inputValue(), evil);
   await assertQuiet(opened);
+});
+
+test("a webhook's deliveries are told, and it is delivered again", { timeout, skip }, async () => {
+  let count = 0;
+  const hook = createServer((request, response) => {
+    request.resume();
+    count++;
+    response.writeHead(count === 1 ? 400 : 200).end();
+  });
+  hook.listen(0, "127.0.0.1");
+  await once(hook, "listening");
+  const { port } = hook.address() as AddressInfo;
+  const path = `/queue/test/studio?fal_webhook=http://127.0.0.1:${port}/hook`;
+  const made = await app.call(path, { json: { prompt: "a fox", steps: 1 } });
+  await using opened = await app.openPage({ path: `/app/requests/${made.request_id}` });
+  const panel = opened.page.getByRole("region", { name: "Webhook" });
+  await panel.getByText("400").waitFor();
+  await panel.getByRole("button", { name: "Deliver again" }).click();
+  await panel.getByText("delivered").waitFor();
+  assert.ok(count >= 2);
+  hook.close();
+  hook.closeAllConnections();
 });
 
 test("a key is made, shown once, signs in with its own scope, and is revoked", {

@@ -1,15 +1,16 @@
 import type { Problem } from "../api/call.ts";
 import type { Document } from "../api/models.ts";
-import { createSample, type Field, listFields, type Schema } from "../schema/schema.ts";
+import { type Field, listFields, type Schema } from "../schema/schema.ts";
 
 /** What the form holds: a field that is left out was not given. */
 export type Values = Readonly<Record<string, unknown>>;
 
 /** The first filling: examples for what is required, defaults for the rest. */
 export function createValues(schema: Schema, document: Document): Values {
-  const sample = createSample(schema, document);
   const entries = listFields(schema, document).flatMap(({ name, schema: field, isRequired }) => {
-    if (isRequired && sample[name] !== undefined) return [[name, sample[name]] as const];
+    const [example] = field.examples ?? [];
+    if (isRequired && example !== undefined && field.ui?.field === undefined)
+      return [[name, example] as const];
     return field.default === undefined ? [] : [[name, field.default] as const];
   });
   return Object.fromEntries(entries);

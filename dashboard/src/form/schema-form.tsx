@@ -67,7 +67,12 @@ function FormRow(props: {
   const { name, schema, isRequired } = field;
   const id = `field-${name}`;
   const limits = describeLimits(schema).filter((limit) => limit !== "at least 1 character");
-  const hint = [schema.description ?? "", ...limits.map((limit) => `${limit}.`)].filter(Boolean).join(" ");
+  const hint = [
+    schema.description ?? "",
+    ...limits.map((limit) => `${limit.charAt(0).toUpperCase()}${limit.slice(1)}.`),
+  ]
+    .filter(Boolean)
+    .join(" ");
   const describedBy =
     [hint === "" ? "" : `${id}-hint`, problem === undefined ? "" : `${id}-problem`]
       .filter(Boolean)

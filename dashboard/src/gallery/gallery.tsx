@@ -8,6 +8,7 @@ import { findMedia, toLocal } from "../playground/find-media.ts";
 import { ModelFacts } from "../playground/model-head.tsx";
 import { useRun } from "../playground/use-run.ts";
 import { listFields } from "../schema/schema.ts";
+import { InlineCode } from "../shell/inline-code.tsx";
 import { askToSignIn } from "../shell/sign-in.tsx";
 
 /** Every endpoint of this server, with what it really made here. */
@@ -131,7 +132,9 @@ function Card({ model }: { readonly model: Model }): ReactNode {
           <Link href={href}>{model.title}</Link>
         </h2>
         <code className="endpoint">{model.endpointId}</code>
-        <p>{model.description}</p>
+        <p>
+          <InlineCode text={model.description} />
+        </p>
         <ModelFacts model={model} />
         {seconds === undefined ? null : (
           <p className="muted">

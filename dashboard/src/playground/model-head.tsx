@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { Link } from "wouter";
 import type { Model } from "../api/models.ts";
+import { InlineCode } from "../shell/inline-code.tsx";
 
 /** Name, what really answers, and the two views of an endpoint. */
 export function ModelHead({
@@ -17,7 +18,9 @@ export function ModelHead({
         <h1>
           {model.title} <code className="endpoint">{endpointId}</code>
         </h1>
-        <p>{model.description}</p>
+        <p>
+          <InlineCode text={model.description} />
+        </p>
         <ModelFacts model={model} />
       </div>
       <nav className="views" aria-label="Views of this endpoint">

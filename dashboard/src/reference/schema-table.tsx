@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import type { Document } from "../api/models.ts";
 import { describeLimits, describeType, listChoices, listFields, type Schema } from "../schema/schema.ts";
+import { InlineCode } from "../shell/inline-code.tsx";
 
 /** The fields of an object schema: names with `*` where required, types, defaults, ranges and values. */
 export function SchemaTable(props: {
@@ -26,7 +27,11 @@ export function SchemaTable(props: {
               <code className="type">{describeType(written, document)}</code>
             </dt>
             <dd>
-              {field.description === undefined ? null : <p>{field.description}</p>}
+              {field.description === undefined ? null : (
+                <p>
+                  <InlineCode text={field.description} />
+                </p>
+              )}
               {field.default === undefined ? null : (
                 <p>
                   Default value: <code>{JSON.stringify(field.default)}</code>

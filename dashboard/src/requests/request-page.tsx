@@ -10,6 +10,7 @@ import { formatShare } from "../form/form-values.ts";
 import { LogView } from "../playground/log-view.tsx";
 import { ResultView } from "../playground/result-view.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
+import { DeliveriesPanel } from "./deliveries.tsx";
 import { StateLabel } from "./requests-page.tsx";
 import { Timeline } from "./timeline.tsx";
 
@@ -109,6 +110,7 @@ function Detail({ id }: { readonly id: string }): ReactNode {
             <h2>Timeline</h2>
             <Timeline request={request} />
           </section>
+          <DeliveriesPanel id={id} />
           <section className="panel" aria-label="Input">
             <h2>Input</h2>
             {input === undefined ? (
