@@ -14,6 +14,7 @@ import { createHandler } from "@sluice/proxy/node";
 import { describeLoad, print, printFigures, printHeader } from "./measuring/report.ts";
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 
+const BODY = JSON.stringify({ prompt: "a red apple" });
 const { values } = parseArgs({
   options: {
     calls: { type: "string", default: "2000" },
@@ -24,8 +25,6 @@ const { values } = parseArgs({
 });
 if (values.serve !== undefined) serve(values.serve, values.target);
 else await compare(Number(values.calls), Number(values.rounds));
-
-const BODY = JSON.stringify({ prompt: "a red apple" });
 
 /** The child: one of the three servers; tells its port to the parent. */
 function serve(kind: string, target: string): void {
