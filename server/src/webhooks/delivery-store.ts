@@ -13,12 +13,10 @@ import { MAX_DELAY_MS } from "./retry-schedule.ts";
  * delivery becomes due again and is repeated. A redelivery makes it owed again.
  */
 export interface DeliveryStore {
-  /** True when a delivery of a receiver other than these is due. */
-  hasDue(busyReceivers: readonly string[]): Promise<boolean>;
+  /** When the next delivery to a receiver other than these is due, epoch ms; undefined when none is owed. */
+  findNextDue(busyReceivers: readonly string[]): Promise<number | undefined>;
   /** Takes due deliveries, longest due first. Each belongs to one taker until its lease ends. */
   takeDue(options: TakeOptions): Promise<readonly TakenDelivery[]>;
-  /** When the next delivery is due, epoch ms; undefined when none is owed. */
-  findNextDue(): Promise<number | undefined>;
   /** Writes down an attempt and what follows from it; false when the lease was lost, and then nothing is written. */
   record(taken: TakenDelivery, attempt: NewAttempt, next: NextStep): Promise<boolean>;
   /** Gives a taken delivery back: it is due at once, and the attempt does not count. */
@@ -78,29 +76,43 @@ export function getReceiver(url: string): string {
   return end === -1 ? url : url.slice(0, end + 1);
 }
 
+/**
+ * True when a delivery put off until `nextAt` is due. None is ever put off longer than the longest delay: what is, was
+ * put off before the clock was set back.
+ */
+export function isDue(nextAt: number, now: number): boolean {
+  return nextAt <= now || nextAt > now + MAX_DELAY_MS;
+}
+
 export function createDeliveryStore(parts: {
   readonly database: Database;
   readonly clock: Clock;
 }): DeliveryStore {
   const { database, clock } = parts;
   return {
-    async hasDue(busyReceivers) {
-      const due = describeDue(clock.now(), busyReceivers);
+    async findNextDue(busyReceivers) {
+      const values: string[] = [];
+      const others = excludeReceivers(busyReceivers, values);
       const row = await database.read((tx) =>
-        tx.get(`SELECT 1 AS due FROM deliveries WHERE ${due.condition} LIMIT 1`, due.values),
+        tx.get<{ next_at: number | null }>(
+          `SELECT min(next_at) AS next_at FROM deliveries WHERE state = 'owed'${others}`,
+          values,
+        ),
       );
-      return row !== undefined;
+      return row?.next_at ?? undefined;
     },
 
     takeDue: ({ limit, busyReceivers, getLeaseMs }) =>
       database.transaction(async (tx) => {
         const now = clock.now();
-        const due = describeDue(now, busyReceivers);
+        const values: (string | number)[] = [Math.round(now), Math.round(now + MAX_DELAY_MS)];
+        const others = excludeReceivers(busyReceivers, values);
         const skipLocked = database.dialect === "postgres" ? " FOR UPDATE SKIP LOCKED" : "";
         const rows = await tx.all<DueRow>(
-          `SELECT request_id, account_id, url, attempt FROM deliveries WHERE ${due.condition}
+          `SELECT request_id, account_id, url, attempt FROM deliveries
+           WHERE state = 'owed' AND (next_at <= $1 OR next_at > $2)${others}
            ORDER BY next_at LIMIT ${limit}${skipLocked}`,
-          due.values,
+          values,
         );
         const taken = rows.map(toTaken);
         for (const { requestId, token, attemptsMade } of taken) {
@@ -112,15 +124,6 @@ export function createDeliveryStore(parts: {
         }
         return taken;
       }),
-
-    async findNextDue() {
-      const row = await database.read((tx) =>
-        tx.get<{ next_at: number | null }>(
-          "SELECT min(next_at) AS next_at FROM deliveries WHERE state = 'owed'",
-        ),
-      );
-      return row?.next_at ?? undefined;
-    },
 
     record: (taken, attempt, next) =>
       database.transaction(async (tx) => {
@@ -236,17 +239,10 @@ function toTaken(row: DueRow): TakenDelivery {
   };
 }
 
-function describeDue(
-  now: number,
-  busyReceivers: readonly string[],
-): { readonly condition: string; readonly values: readonly (string | number)[] } {
-  // Nothing is ever put off longer than the longest delay: what is, was put off before the clock was set back.
-  const values: (string | number)[] = [Math.round(now), Math.round(now + MAX_DELAY_MS)];
-  const others = busyReceivers.map((receiver) => {
-    values.push(receiver);
-    return ` AND substr(url, 1, ${receiver.length}) <> $${values.length}`;
-  });
-  return { condition: `state = 'owed' AND (next_at <= $1 OR next_at > $2)${others.join("")}`, values };
+function excludeReceivers(receivers: readonly string[], values: (string | number)[]): string {
+  return receivers
+    .map((receiver) => ` AND substr(url, 1, ${receiver.length}) <> $${values.push(receiver)}`)
+    .join("");
 }
 
 async function insertAttempt(tx: Statements, requestId: RequestId, attempt: NewAttempt): Promise<void> {

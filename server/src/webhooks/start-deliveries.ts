@@ -11,6 +11,7 @@ import {
   createDeliveryStore,
   type DeliveryStore,
   getReceiver,
+  isDue,
   type NextStep,
   type TakenDelivery,
 } from "./delivery-store.ts";
@@ -105,21 +106,17 @@ class Courier implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { logger } = this.#options;
+    const { clock, logger } = this.#options;
     while (!this.#ending.signal.aborted) {
       this.#isWoken = false;
-      let waitMs = LOOK_MS;
+      let nextAt: number | undefined;
       try {
-        await this.#takeDue();
-        const nextAt = await this.#store.findNextDue();
-        if (nextAt !== undefined && this.#sending.size < MAX_AT_ONCE) {
-          waitMs = Math.min(Math.max(nextAt - this.#options.clock.now(), REST_MS), LOOK_MS);
-        }
+        nextAt = await this.#takeDue();
       } catch (error) {
         logger.error({ err: error }, "owed webhooks could not be read");
       }
-      // A due delivery whose receiver is busy is looked at again when one of its attempts ends.
-      await this.#rest(this.#listBusy().length > 0 ? LOOK_MS : waitMs);
+      const waitMs = nextAt === undefined ? LOOK_MS : Math.max(nextAt - clock.now(), REST_MS);
+      await this.#rest(Math.min(waitMs, LOOK_MS));
     }
   }
 
@@ -133,18 +130,24 @@ class Courier implements AsyncDisposable {
     this.#wake = () => {};
   }
 
-  async #takeDue(): Promise<void> {
+  /**
+   * Begins attempts until nothing more is due, or as many are made as may be: each that ends is a reason to look again.
+   * @returns when the next delivery is due, if there is one
+   */
+  async #takeDue(): Promise<number | undefined> {
+    const { clock } = this.#options;
     for (;;) {
       const limit = Math.min(MAX_AT_ONCE - this.#sending.size, MAX_PER_RECEIVER);
-      if (limit <= 0 || this.#ending.signal.aborted) return;
+      if (limit <= 0 || this.#ending.signal.aborted) return undefined;
       const busyReceivers = this.#listBusy();
-      if (!(await this.#store.hasDue(busyReceivers))) return;
+      const nextAt = await this.#store.findNextDue(busyReceivers);
+      if (nextAt === undefined || !isDue(nextAt, clock.now())) return nextAt;
       const taken = await this.#store.takeDue({
         limit,
         busyReceivers,
         getLeaseMs: (attemptsMade) => this.#getTimeout(attemptsMade) + LEASE_MARGIN_MS,
       });
-      if (taken.length === 0) return;
+      if (taken.length === 0) return undefined;
       for (const delivery of taken) {
         const sending = this.#deliver(delivery).finally(() => {
           this.#sending.delete(delivery);

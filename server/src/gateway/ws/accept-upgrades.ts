@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "../../logger.ts";
@@ -53,8 +54,9 @@ export function acceptUpgrades(options: UpgradeOptions): OpenSockets {
     maxPayload: limits.maxMessageBytes,
   });
   const sockets = new Set<WebSocket>();
+  let isClosing = false;
 
-  const open = (socket: WebSocket, serve: (socket: WebSocket) => void): void => {
+  const open = (socket: WebSocket, duplex: Duplex, serve: (socket: WebSocket) => void): void => {
     closeWith1000(socket);
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
@@ -64,7 +66,7 @@ export function acceptUpgrades(options: UpgradeOptions): OpenSockets {
       socket.close(1013, "Too many connections; try again later.");
       return;
     }
-    keepAlive(socket, limits);
+    keepAlive(socket, { ...limits, countReceived: () => (duplex as Socket).bytesRead });
     serve(socket);
   };
 
@@ -76,8 +78,9 @@ export function acceptUpgrades(options: UpgradeOptions): OpenSockets {
         request === undefined
           ? { kind: "refused", response: new Response(BROKEN, { status: 400, headers: JSON_BODY }) }
           : await upgrade(request, describeConnection(incoming));
+      if (isClosing) return void duplex.destroy();
       if (outcome.kind === "refused") return await writeResponse(duplex, outcome.response);
-      accepting.handleUpgrade(incoming, duplex, head, (socket) => open(socket, outcome.serve));
+      accepting.handleUpgrade(incoming, duplex, head, (socket) => open(socket, duplex, outcome.serve));
     })().catch((error: unknown) => {
       logger.error({ err: error }, "a WebSocket handshake failed unexpectedly");
       duplex.destroy();
@@ -86,6 +89,7 @@ export function acceptUpgrades(options: UpgradeOptions): OpenSockets {
 
   return {
     async close(graceMs) {
+      isClosing = true;
       const gone = [...sockets].map(
         (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
       );

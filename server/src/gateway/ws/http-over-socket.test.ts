@@ -79,6 +79,21 @@ test("many requests are answered strictly in order", timeout, async (t) => {
   assert.equal(ids.size, 200);
 });
 
+test("a caller that sends more than is read meanwhile is not taken for silent", timeout, async (t) => {
+  const gateway = await openGateway({ socketLimits: { pingMs: 30, silenceMs: 100 } });
+  t.after(() => gateway[Symbol.asyncDispose]());
+  let count = 0;
+  gateway.directRun = async () => {
+    count += 1;
+    await new Promise((resolve) => setTimeout(resolve, count === 1 ? 500 : 1));
+    return createResult({ count });
+  };
+  const socket = await connect(gateway);
+  for (let sent = 0; sent < 64; sent++) socket.socket.send('{"prompt":"a"}');
+  for (let answered = 1; answered <= 64; answered++)
+    assert.equal((await readAnswer(socket)).body[0]?.json.count, answered);
+});
+
 test("errors are ordinary answers, and the socket goes on", timeout, async (t) => {
   const gateway = await open(t);
   const socket = await connect(gateway);
