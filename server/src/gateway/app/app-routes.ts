@@ -22,7 +22,10 @@ export function createAppRoutes(
     const place = findPlace(path, (id) => catalog.find(id) !== undefined);
     if (place === undefined) return undefined;
     if (request.method !== "GET" && request.method !== "HEAD")
-      return new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+      return Response.json(
+        { detail: "Method Not Allowed" },
+        { status: 405, headers: { allow: "GET, HEAD" } },
+      );
     if (place.kind === "file") {
       const file = appFiles?.find(place.name);
       return file === undefined
