@@ -53,7 +53,8 @@ export function createGateway(context: GatewayContext): Gateway {
       case "surface": {
         const { surface, path, virtualHost } = place;
         const style = virtualHost === undefined ? "mount" : "host";
-        const urls = urlBuilder.build(address, virtualHost, connection);
+        const userAgent = request.headers.get("user-agent");
+        const urls = urlBuilder.build(address, virtualHost, connection, userAgent);
         return await surfaces[surface]({ request, url, surface, path, style, requestId, urls, connection });
       }
       case "proxy":

@@ -26,8 +26,22 @@ function build(
     builder.findAddress(request, new URL(url), connection),
     options.virtualHost,
     connection,
+    request.headers.get("user-agent"),
   );
 }
+
+test("a client that downloads only from the host it called gets file URLs of that host", () => {
+  const files = (agent: string, virtualHost?: "official") =>
+    build({}, "https://fal.run/x", {
+      headers: { "user-agent": agent },
+      connection: { isTls: false },
+      ...(virtualHost === undefined ? {} : { virtualHost }),
+    }).files;
+  const bound = "ai/7.0.173 ai-sdk/provider-utils/5.0.40 runtime/node.js/24";
+  assert.equal(files(bound, "official"), "https://fal.run/cdn");
+  assert.equal(files(bound.replace("5.0.40", "4.0.52"), "official"), "http://127.0.0.1:7777/cdn");
+  assert.equal(files("@fal-ai/client/1.10.1", "official"), "http://127.0.0.1:7777/cdn");
+});
 
 test("URLs follow the scheme and host that were asked", () => {
   assert.deepEqual(build({}, "http://box.local:7777/x"), {

@@ -8,7 +8,7 @@ export interface PublicUrls {
   readonly origin: string;
   /** Base of queue URLs, in the style that was asked: `{origin}/queue` or `https://queue.fal.run`. */
   readonly queue: string;
-  /** Base of file URLs: always the path mount, `{origin}/cdn`. */
+  /** Base of file URLs: the path mount, `{origin}/cdn`. */
   readonly files: string;
 }
 
@@ -23,11 +23,15 @@ export interface PublicAddress {
 export interface UrlBuilder {
   /** What the caller typed: from `X-Forwarded-*` of a trusted proxy, else from the connection. */
   findAddress(request: Request, url: URL, connection: Connection): PublicAddress;
-  /** @param virtualHost the kind of name when the surface was picked by it */
+  /**
+   * @param virtualHost the kind of name when the surface was picked by it
+   * @param userAgent of the caller, when it has one
+   */
   build(
     address: PublicAddress,
     virtualHost: "official" | "own" | undefined,
     connection: Connection,
+    userAgent?: string | null,
   ): PublicUrls;
 }
 
@@ -51,7 +55,7 @@ export function createUrlBuilder(settings: Settings): UrlBuilder {
         host: host !== undefined && HOST.test(host) ? host : address.host,
       };
     },
-    build({ scheme, host }, virtualHost, connection) {
+    build({ scheme, host }, virtualHost, connection, userAgent) {
       // An official name only resolves to us for callers whose connections are redirected; file URLs outlive them.
       const origin =
         publicOrigin ??
@@ -62,10 +66,17 @@ export function createUrlBuilder(settings: Settings): UrlBuilder {
           : virtualHost === "own"
             ? `${scheme}://${host}`
             : `${origin}/queue`;
-      return { origin, queue, files: `${origin}/cdn` };
+      const isBoundToHost = virtualHost === "official" && BOUND_TO_HOST.test(userAgent ?? "");
+      return { origin, queue, files: `${isBoundToHost ? `https://${host}` : origin}/cdn` };
     },
   };
 }
+
+/**
+ * From `@ai-sdk/fal` 3 on (with `@ai-sdk/provider-utils` 5, which it names), the Vercel AI SDK downloads files from private addresses only where they are at the host that it
+ * called. It downloads at once and shows the URL to nobody, so that it need not outlive the call.
+ */
+const BOUND_TO_HOST = /\bai-sdk\/provider-utils\/(?:[5-9]|\d\d)/;
 
 const HOST = /^(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
 
