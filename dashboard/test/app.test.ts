@@ -121,6 +121,24 @@ test("fields stand in the order of the schema", { timeout, skip }, async () => {
   ]);
 });
 
+test("one field is compared over several values, side by side", { timeout, skip }, async () => {
+  await using opened = await app.openPage({ path: STUDIO });
+  const { page } = opened;
+  await page.getByLabel("Prompt").fill("a den");
+  await page.getByRole("textbox", { name: "Steps" }).fill("2");
+  await page.getByRole("form", { name: "Input" }).getByRole("link", { name: "Compare" }).click();
+  await page.getByLabel("Values, one on a line").fill("7\n8\n9");
+  await page.getByRole("button", { name: "Run all" }).click();
+  for (const seed of [7, 8, 9]) {
+    const cell = page.getByRole("listitem", { name: `seed ${seed}` });
+    await cell.getByRole("img", { name: "Result 1" }).waitFor();
+    assert.match((await cell.locator("pre").textContent()) ?? "", /"prompt": "a den"/);
+  }
+  await page.getByLabel("Values, one on a line").fill("1\n".repeat(17));
+  assert.ok(await page.getByRole("button", { name: "Run all" }).isDisabled());
+  await assertQuiet(opened);
+});
+
 test("a shared link restores the form", { timeout, skip }, async () => {
   await using opened = await app.openPage({ path: STUDIO, isSignedIn: false });
   const { page } = opened;

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useState } from "react";
 import type { WidgetProps } from "./schema-form.tsx";
 
 /** A number; with both limits also a slider. What is typed is sent as it is: the server says what is wrong with it. */
@@ -47,11 +47,9 @@ export function NumberInput(props: {
   readonly isReadOnly?: boolean;
 }): ReactNode {
   const { id, value, onChange } = props;
-  const given = value === undefined ? "" : String(value);
-  const [text, setText] = useState(given);
-  useEffect(() => {
-    setText((old) => (old.trim() !== "" && Number(old) === value ? old : given));
-  }, [given, value]);
+  const [typed, setTyped] = useState("");
+  // What was typed stays as it was typed ("1.0") for as long as it means the value.
+  const text = parse(typed) === value ? typed : String(value ?? "");
   return (
     <input
       id={id}
@@ -66,11 +64,16 @@ export function NumberInput(props: {
       aria-describedby={props.describedBy}
       aria-invalid={props.isInvalid}
       onChange={(event) => {
-        const typed = event.target.value;
-        setText(typed);
-        const number = Number(typed);
-        onChange(typed.trim() === "" ? undefined : Number.isNaN(number) ? typed : number);
+        setTyped(event.target.value);
+        onChange(parse(event.target.value));
       }}
     />
   );
+}
+
+/** A number, the text when it is none yet, or nothing. */
+function parse(text: string): number | string | undefined {
+  if (text.trim() === "") return undefined;
+  const number = Number(text);
+  return Number.isNaN(number) ? text : number;
 }

@@ -9,7 +9,7 @@ export function ModelHead({
   view,
 }: {
   readonly model: Model;
-  readonly view: "playground" | "api";
+  readonly view: "playground" | "compare" | "api";
 }): ReactNode {
   const { endpointId } = model;
   return (
@@ -30,6 +30,13 @@ export function ModelHead({
           aria-current={view === "playground" ? "page" : undefined}
         >
           Playground
+        </Link>
+        <Link
+          href={`/app/compare/${endpointId}`}
+          className="nav"
+          aria-current={view === "compare" ? "page" : undefined}
+        >
+          Compare
         </Link>
         <Link
           href={`/models/${endpointId}/api`}

@@ -111,6 +111,9 @@ export function Playground({
           >
             Reset
           </button>
+          <Link className="button" href={`/app/compare/${endpointId}${share ?? ""}`}>
+            Compare
+          </Link>
           {share === undefined ? null : (
             <CopyButton
               text={`${location.origin}/models/${endpointId}${share}`}
