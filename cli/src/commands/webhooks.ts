@@ -25,7 +25,11 @@ export function addWebhooksCommands(program: Command): void {
     .option("--json", "print one JSON object per delivery")
     .addHelpText(
       "after",
-      "\nExample:\n  sluice webhooks listen --forward http://127.0.0.1:3000/api/fal/webhook",
+      `
+A server that listens beyond this machine calls private addresses only with SLUICE_WEBHOOK_ALLOW_PRIVATE=true.
+
+Example:
+  sluice webhooks listen --forward http://127.0.0.1:3000/api/fal/webhook`,
     )
     .action(async (options: Options) => {
       const connection = findConnection(process.env, resolveDataDir(options));

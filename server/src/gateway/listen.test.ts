@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { get as httpsGet } from "node:https";
 import { connect } from "node:net";
@@ -7,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { WebSocket } from "ws";
 import { ListenError } from "./listen.ts";
 import { createResult, openGateway, type TestGateway } from "./testing/open-gateway.ts";
 
@@ -150,7 +152,7 @@ test("closing ends streams that would go on, within the time given", async () =>
   assert.match(await reading, /ended|cut/);
 });
 
-test("with a certificate it speaks https and hands out https URLs", async () => {
+test("with a certificate it speaks https and wss, and hands out https URLs", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-tls-"));
   try {
     const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
@@ -180,6 +182,15 @@ test("with a certificate it speaks https and hands out https URLs", async () => 
       }).on("error", reject);
     });
     assert.ok(body.includes(secure.origin));
+    const { authorization } = secure;
+    const socket = new WebSocket(`${secure.origin.replace(/^http/, "ws")}/run/test/echo/realtime`, {
+      headers: { authorization },
+      rejectUnauthorized: false,
+    });
+    socket.on("open", () => socket.send('{"prompt":"a"}'));
+    const [data] = (await once(socket, "message")) as [Buffer];
+    assert.deepEqual(JSON.parse(data.toString()), { echo: { prompt: "a" } });
+    socket.close();
     await writeFile(cert, "no certificate");
     await assert.rejects(
       openGateway({ settings: { tlsCert: cert, tlsKey: key } }),
