@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "wouter";
 import { findInputSchema, type Model } from "../api/models.ts";
 import { useSession } from "../api/session.ts";
@@ -9,6 +9,9 @@ import { useRun } from "../playground/use-run.ts";
 import { listFields } from "../schema/schema.ts";
 import { askToSignIn } from "../shell/sign-in.tsx";
 import { listComparable, MAX_CELLS, parseValues, suggestValues } from "./compare-values.ts";
+
+/** A browser keeps six connections to a server, and each run that is followed takes two. */
+const AT_ONCE = 2;
 
 interface Grid {
   /** A new number for each start, so that every cell runs anew. */
@@ -31,6 +34,8 @@ export default function ComparePage({ model }: { readonly model: Model }): React
     preferred === undefined ? "" : suggestValues(preferred, openapi, base[preferred.name]),
   );
   const [grid, setGrid] = useState<Grid>();
+  const [ended, setEnded] = useState(0);
+  const countEnd = useCallback(() => setEnded((old) => old + 1), []);
   const field = comparable.find((each) => each.name === name);
   if (field === undefined) return <p className="empty">This endpoint has no field to compare.</p>;
   const values = parseValues(field, openapi, text);
@@ -45,7 +50,10 @@ export default function ComparePage({ model }: { readonly model: Model }): React
         onSubmit={(event) => {
           event.preventDefault();
           if (session === undefined) askToSignIn("Sign in to run it.");
-          else setGrid({ round: (grid?.round ?? 0) + 1, name, values });
+          else {
+            setEnded(0);
+            setGrid({ round: (grid?.round ?? 0) + 1, name, values });
+          }
         }}
       >
         <label>
@@ -97,8 +105,16 @@ export default function ComparePage({ model }: { readonly model: Model }): React
       {grid === undefined ? null : (
         <ul className="cells">
           {grid.values.map((value, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the same value may stand twice, and cells do not move
-            <Cell key={`${grid.round} ${index}`} model={model} name={grid.name} value={value} input={input} />
+            <Cell
+              // biome-ignore lint/suspicious/noArrayIndexKey: the same value may stand twice, and cells do not move
+              key={`${grid.round} ${index}`}
+              isTurn={index < ended + AT_ONCE}
+              onEnd={countEnd}
+              model={model}
+              name={grid.name}
+              value={value}
+              input={input}
+            />
           ))}
         </ul>
       )}
@@ -111,16 +127,22 @@ function Cell(props: {
   readonly name: string;
   readonly value: unknown;
   readonly input: Values;
+  readonly isTurn: boolean;
+  onEnd(): void;
 }): ReactNode {
-  const { model, name, value, input } = props;
+  const { model, name, value, input, isTurn, onEnd } = props;
   const { run, isBusy, start, cancel } = useRun(model.endpointId);
   const [own] = useState({ ...input, [name]: value });
   const hasStarted = useRef(false);
   useEffect(() => {
-    if (hasStarted.current) return;
+    if (hasStarted.current || !isTurn) return;
     hasStarted.current = true;
     start(own);
-  }, [start, own]);
+  }, [start, own, isTurn]);
+  const isOver = run.phase === "done" || run.phase === "failed" || run.phase === "cancelled";
+  useEffect(() => {
+    if (isOver) onEnd();
+  }, [isOver, onEnd]);
   const preview = Object.values(run.previews)[0]?.url;
   const hasMedia = findMedia(run.output).length > 0;
   return (
@@ -151,6 +173,7 @@ function Cell(props: {
 }
 
 function describeCell(run: ReturnType<typeof useRun>["run"]): string {
+  if (run.phase === "idle") return "waits for its turn";
   if (run.phase === "queued")
     return run.position ? `in the queue: ${run.position} before it` : "in the queue: next";
   const { progress } = run;
