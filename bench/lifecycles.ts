@@ -26,7 +26,7 @@ import {
   printHeader,
 } from "./measuring/report.ts";
 import { type LifecyclePaths, type LifecycleRate, runLifecycles } from "./measuring/run-lifecycles.ts";
-import { type MeasuredProcess, startProcess } from "./measuring/start-process.ts";
+import { type MeasuredProcess, readCpuMs, startProcess } from "./measuring/start-process.ts";
 import { getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 import { findRedis, startRedis } from "./servers/start-redis.ts";
@@ -119,10 +119,11 @@ if (isWanted("bullmq")) {
   else {
     const redis = opened.use(await startRedis((await folder()).path));
     pinToCores(redis.pid, "0");
+    const server = await start("bullmq/server.mjs", redis.socket);
     subjects.push({
       name: "bullmq",
       what: "Express, BullMQ and Redis, appendfsync always",
-      server: await start("bullmq/server.mjs", redis.socket),
+      server: { ...server, readCpuMs: () => server.readCpuMs() + readCpuMs(redis.pid) },
       paths: PLAIN_PATHS,
       rates: [],
     });
@@ -168,6 +169,12 @@ const toBaseline = compare("gateway", "baseline");
 const toBullmq = compare("gateway", "bullmq");
 if (toBaseline !== undefined) figures.push({ name: "gateway / baseline", unit: "×", ...toBaseline });
 if (toBullmq !== undefined) figures.push({ name: "gateway / bullmq", unit: "×", ...toBullmq });
+if (toBaseline !== undefined)
+  figures.push({
+    name: "CPU per lifecycle, baseline / gateway",
+    unit: "×",
+    ...compare("baseline", "gateway", (rate) => rate.cpuMicros)!,
+  });
 const workerToBaseline = compare("worker", "baseline");
 if (workerToBaseline !== undefined)
   figures.push({ name: "worker / baseline", unit: "×", ...workerToBaseline });
@@ -178,11 +185,15 @@ if (toBaseline !== undefined)
 if (toBullmq !== undefined)
   printBudget("at least 5 times Express with BullMQ and Redis", toBullmq.median >= 5);
 
-/** Rates of the same round, divided. */
-function compare(one: string, other: string): ReturnType<typeof getSpread> | undefined {
+/** Figures of the same round, divided. */
+function compare(
+  one: string,
+  other: string,
+  read = (rate: LifecycleRate): number => rate.perSecond,
+): ReturnType<typeof getSpread> | undefined {
   const [a, b] = [one, other].map((name) => subjects.find((subject) => subject.name === name)?.rates);
   if (a === undefined || b === undefined) return undefined;
-  return getSpread(a.map((rate, index) => rate.perSecond / b[index]!.perSecond));
+  return getSpread(a.map((rate, index) => read(rate) / read(b[index]!)));
 }
 
 async function folder(): ReturnType<typeof makeTemporaryFolder> {

@@ -29,7 +29,6 @@ const live = createLive();
 const { database, keys, files, blobs, queue } = store;
 const { credential } = await keys.create({ alias: "bench", scope: "API" });
 await writeFile(join(folder, "first-key"), credential, { mode: 0o600 });
-const stop = new AbortController();
 const listener = await listen({
   gateway: createGateway({
     settings,
@@ -53,9 +52,8 @@ const listener = await listen({
   settings,
   logger,
 });
-const running = flag === "--no-runner" ? undefined : startNoopRunner({ queue, live, signal: stop.signal });
+const stopRunner = flag === "--no-runner" ? undefined : startNoopRunner(queue, live);
 process.stdout.write(`listening on ${listener.url}\n`);
 await new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
-stop.abort();
-await running;
+await stopRunner?.();
 await listener.close(0);

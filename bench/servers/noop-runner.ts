@@ -4,43 +4,33 @@ import { NOOP_ENDPOINT } from "../models/noop-manifest.ts";
 
 /** Leases under way at once: enough that a group commit is never waited for by all of them. */
 const SLOTS = 256;
-const POLL_MS = 500;
 
 /**
- * Leases and ends requests without a worker. As in the real runner, each slot holds one request and tells listeners
- * of every change.
+ * Leases and ends requests without a worker, one lease per request that was submitted. As in the real runner, each
+ * slot holds one request and tells listeners of every change. Stops when the returned function is called.
  */
-export async function startNoopRunner(parts: {
-  readonly queue: RequestQueue;
-  readonly live: Live;
-  readonly signal: AbortSignal;
-}): Promise<void> {
-  const { queue, live, signal } = parts;
+export function startNoopRunner(queue: RequestQueue, live: Live): () => Promise<void> {
   const offer = { runnerId: "bench", endpointIds: [NOOP_ENDPOINT], leaseMs: 15_000 };
-  let wakes = 0;
-  let sleepers: (() => void)[] = [];
-  const wake = (): void => {
-    wakes++;
-    const woken = sleepers;
-    sleepers = [];
-    for (const resolve of woken) resolve();
-  };
-  const listen = async (): Promise<void> => {
-    while (!signal.aborted) {
-      await live.waitForWork(offer.endpointIds, POLL_MS, signal);
-      wake();
-    }
-    wake();
-  };
+  const slots = new Set<Promise<void>>();
+  let waiting = 0;
   const work = async (): Promise<void> => {
-    while (!signal.aborted) {
-      const seen = wakes;
+    while (waiting > 0) {
+      waiting--;
       const lease = await queue.lease(offer);
       if (lease !== undefined) await end(lease, queue, live);
-      else if (wakes === seen) await new Promise<void>((resolve) => sleepers.push(resolve));
     }
   };
-  await Promise.all([listen(), ...Array.from({ length: SLOTS }, work)]);
+  const unsubscribe = live.subscribeAll((update) => {
+    if (update.type !== "changed" || update.state !== "queued") return;
+    waiting++;
+    if (slots.size >= SLOTS) return;
+    const slot: Promise<void> = work().finally(() => slots.delete(slot));
+    slots.add(slot);
+  });
+  return async () => {
+    unsubscribe();
+    await Promise.all(slots);
+  };
 }
 
 async function end(lease: Lease, queue: RequestQueue, live: Live): Promise<void> {
