@@ -1,12 +1,14 @@
 /**
  * `kill -9` of the server and its workers at random moments under load. Every submit that was answered must end in
- * exactly one terminal state, with every byte of its result readable, and with one webhook delivery owed or made.
+ * exactly one terminal state, with every byte of its result readable, and its webhook must be told of it.
  * Short form: 40 kills. `SLUICE_LONG=1`: 500.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,7 +20,6 @@ const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const MODEL = fileURLToPath(new URL("./fixtures/slow-card.ts", import.meta.url));
 const KILLS = process.env["SLUICE_LONG"] === "1" ? 500 : 40;
 const ENDPOINT = "test/slow-card";
-const WEBHOOK = "http://127.0.0.1:9/owed";
 
 interface Server {
   readonly url: string;
@@ -62,6 +63,37 @@ async function kill(server: Server): Promise<void> {
     await once(server.process, "exit");
 }
 
+interface Receiver extends AsyncDisposable {
+  readonly url: string;
+  /** Requests that were told, with how often. */
+  readonly told: Map<string, number>;
+}
+
+async function startReceiver(): Promise<Receiver> {
+  const told = new Map<string, number>();
+  const receiver = createServer(async (request, response) => {
+    try {
+      let text = "";
+      for await (const chunk of request) text += chunk;
+      const { request_id: id } = JSON.parse(text) as { request_id: string };
+      told.set(id, (told.get(id) ?? 0) + 1);
+      response.writeHead(200).end();
+    } catch {
+      response.destroy(); // The server died while it delivered.
+    }
+  });
+  receiver.listen(0, "127.0.0.1");
+  await once(receiver, "listening");
+  return {
+    url: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/told`,
+    told,
+    async [Symbol.asyncDispose]() {
+      receiver.closeAllConnections();
+      receiver.close();
+    },
+  };
+}
+
 /** Pids of the server's children: its workers. */
 async function listWorkers(server: Server): Promise<number[]> {
   const path = `/proc/${server.process.pid}/task/${server.process.pid}/children`;
@@ -72,6 +104,7 @@ async function listWorkers(server: Server): Promise<number[]> {
 test(`every answered submit survives ${KILLS} kills of the server and its workers`, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "sluice-kill-"));
   const dataDir = join(folder, "data");
+  await using receiver = await startReceiver();
   let server = await start(dataDir);
   const authorization = `Key ${(await readFile(join(dataDir, "first-key"), "utf8")).trim()}`;
   const answered = new Map<string, string>();
@@ -88,7 +121,7 @@ test(`every answered submit survives ${KILLS} kills of the server and its worker
         ms: sent % 5 === 0 ? 60 : 5,
         bytes: sent % 11 === 0 ? 200_000 : 50,
       });
-      const query = sent % 3 === 0 ? `?fal_webhook=${encodeURIComponent(WEBHOOK)}` : "";
+      const query = sent % 3 === 0 ? `?fal_webhook=${encodeURIComponent(receiver.url)}` : "";
       try {
         const response = await fetch(`${server.url}/queue/${ENDPOINT}${query}`, {
           method: "POST",
@@ -159,7 +192,14 @@ test(`every answered submit survives ${KILLS} kills of the server and its worker
         "the file is of the attempt that is kept",
       );
     }
+    const owed = [...answered].filter(([, query]) => query !== "").map(([id]) => id);
+    while (owed.some((id) => !receiver.told.has(id))) {
+      assert.ok(Date.now() < until, `webhooks of ${owed.filter((id) => !receiver.told.has(id))} are lost`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const repeated = owed.filter((id) => receiver.told.get(id) !== 1).length;
     t.diagnostic(`${answered.size} answered submits, ${failed} failed for good, ${sent} sent`);
+    t.diagnostic(`${owed.length} webhooks told, ${repeated} of them more than once`);
     await kill(server);
     checkDatabase(join(dataDir, "sluice.db"), answered);
     await checkNoPartialFiles(join(dataDir, "blobs"));
