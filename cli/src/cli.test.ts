@@ -19,12 +19,19 @@ interface Ended {
   readonly err: string;
 }
 
-function start(args: readonly string[], environment: Record<string, string> = {}): ChildProcess {
+/** A server lives as long as the tests need it, however slow the machine is. */
+const SERVER_LIMIT_MS = 600_000;
+
+function start(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  timeout: number = LIMIT_MS,
+): ChildProcess {
   const { FAL_KEY: _, FAL_KEY_ID: __, FAL_KEY_SECRET: ___, SLUICE_URL: ____, ...inherited } = process.env;
   return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...inherited, ...environment },
-    timeout: LIMIT_MS,
+    timeout,
     killSignal: "SIGKILL",
   });
 }
@@ -52,7 +59,7 @@ interface Served {
 }
 
 async function serve(dataDir: string, extra: readonly string[] = []): Promise<Served> {
-  const child = start([
+  const words = [
     "serve",
     "--port",
     "0",
@@ -63,7 +70,8 @@ async function serve(dataDir: string, extra: readonly string[] = []): Promise<Se
     "--log-level",
     "error",
     ...extra,
-  ]);
+  ];
+  const child = start(words, {}, SERVER_LIMIT_MS);
   let errors = "";
   child.stderr!.on("data", (chunk: Buffer) => {
     errors += chunk.toString();
