@@ -29,7 +29,7 @@ export async function denoiseFlow(options: FlowOptions): Promise<void> {
     const before = latents.slice();
     takeFlowMatchStep(latents, flow, sigma, at(sigmas, step + 1));
     const estimate = () => unpack(before.map((x, i) => x - sigma * (flow[i] as number)));
-    await onStep({ finished: step + 1, steps, estimate });
+    await onStep({ finished: step + 1, steps, latents: () => unpack(latents.slice()), estimate });
   }
 }
 
@@ -76,7 +76,8 @@ export async function denoiseScheduled(options: ScheduledOptions): Promise<Laten
     const before = sample;
     sample = scheduler.step(prediction, index, sample);
     const estimate = () => ({ ...latents, data: run.estimate(prediction, index, before) });
-    await onStep({ finished: step + 1, steps, estimate });
+    const after = sample;
+    await onStep({ finished: step + 1, steps, latents: () => ({ ...latents, data: after }), estimate });
   }
   return { ...latents, data: sample };
 }

@@ -42,12 +42,17 @@ export interface DrawOrder {
   readonly onStep: OnStep;
 }
 
-/** After each step; `estimate` is the picture's latents as far as they can be told. */
-export type OnStep = (step: {
+/** What can be known after a step. */
+export interface FinishedStep {
   readonly finished: number;
   readonly steps: number;
+  /** Where the latents are now. */
+  readonly latents: () => Latents;
+  /** Where they are going: the picture's latents as far as the step's prediction tells. */
   readonly estimate: () => Latents;
-}) => Promise<void> | void;
+}
+
+export type OnStep = (step: FinishedStep) => Promise<void> | void;
 
 /** As the decoder takes them, but for the VAE's scaling: one picture, channels first. */
 export interface Latents {

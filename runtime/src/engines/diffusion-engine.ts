@@ -1,7 +1,7 @@
 import { type Components, openComponents } from "../diffusion/components.ts";
 import { createPipeline, PIPELINE_REVISION } from "../diffusion/create-pipeline.ts";
 import { createNoiseSource, type NoiseSource, type NoiseType } from "../diffusion/noise.ts";
-import type { Latents, Pipeline } from "../diffusion/pipeline.ts";
+import type { FinishedStep, Pipeline } from "../diffusion/pipeline.ts";
 import { fitPicture, type Size } from "../images/fit-picture.ts";
 import { type Planes, SIGNED, toPicture, toPlanes } from "../images/planes.ts";
 import type { Provider } from "../sessions/choose-provider.ts";
@@ -179,15 +179,7 @@ class DiffusionEngine implements Engine {
     checkDuration(seconds, longestSeconds);
   }
 
-  #createStepReport(
-    job: EngineJob,
-    image: number,
-    sink: EngineSink,
-  ): (step: {
-    readonly finished: number;
-    readonly steps: number;
-    readonly estimate: () => Latents;
-  }) => Promise<void> {
+  #createStepReport(job: EngineJob, image: number, sink: EngineSink): (step: FinishedStep) => Promise<void> {
     const { now, pipeline } = this.#loaded;
     const { decodePreview } = pipeline;
     const prefix = job.seeds.length > 1 ? `image ${image + 1}/${job.seeds.length}, ` : "";

@@ -68,6 +68,18 @@ describe("reading a model folder", () => {
     await assert.rejects(readModelFolder(folder.path), /model_index\.json is damaged/);
   });
 
+  test("infinite numbers, which Python writes into configurations, are no damage", async () => {
+    await using folder = await createDiffusionFolder("sdxl");
+    const text =
+      '{"_class_name":"DPMSolverMultistepScheduler","lambda_min_clipped": -Infinity,"x":NaN,"y":"a: NaN"}';
+    await writeFile(join(folder.path, "scheduler/scheduler_config.json"), text);
+    const { scheduler } = await readModelFolder(folder.path);
+    assert.deepEqual(
+      [scheduler["lambda_min_clipped"], scheduler["x"], scheduler["y"]],
+      [null, null, "a: NaN"],
+    );
+  });
+
   test("engine.json moves files, and every mistake in it is named", async () => {
     await using folder = await createDiffusionFolder("flux");
     await rename(join(folder.path, "vae_decoder/model.onnx"), join(folder.path, "decoder fp32.onnx"));

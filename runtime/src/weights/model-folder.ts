@@ -162,7 +162,7 @@ async function findJson(path: string): Promise<JsonObject | undefined> {
     throw new EngineError("failed", `Cannot read ${path}.`, { cause });
   }
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(replaceInfinite(text));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
     throw new TypeError("not an object");
   } catch (cause) {
@@ -170,6 +170,13 @@ async function findJson(path: string): Promise<JsonObject | undefined> {
       cause,
     });
   }
+}
+
+/** Python writes numbers that JSON does not have (`"lambda_min_clipped": -Infinity`); they mean "no limit" here. */
+function replaceInfinite(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (token) =>
+    token.startsWith('"') ? token : "null",
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -65,6 +65,16 @@ describe("a scheduler's configuration", () => {
 });
 
 describe("a run from a picture", () => {
+  test("between timesteps, the noise that is added is that of the first step", () => {
+    const config = read({ _class_name: "DPMSolverMultistepScheduler", ...BETAS, use_karras_sigmas: true });
+    const run = createSchedulerRun(config, { steps: 8, noise: createNoiseSource(1), strength: 0.6 });
+    // What the reference adds here, from its own table: the fifth of eight Karras levels.
+    const [from, to] = [14.6146 ** (1 / 7), 0.0291675 ** (1 / 7)];
+    const sigma = (from + ((to - from) * 4) / 7) ** 7;
+    const [added] = run.addNoise(Float32Array.of(0), Float32Array.of(1));
+    assert.ok(Math.abs((added ?? 0) - sigma / Math.sqrt(sigma ** 2 + 1)) < 1e-5, `${added}`);
+  });
+
   for (const _class_name of NAMES)
     test(`${_class_name}: with a perfect network it ends at that picture, whatever the strength`, () => {
       const config = read({ _class_name, ...BETAS, clip_sample: false, steps_offset: 1 });

@@ -135,16 +135,21 @@ export function createSchedulerRun(
   // A strength too small for one step still takes the last one.
   const skip = steps - Math.max(1, Math.min(Math.floor(steps * strength), steps));
   const products = getAlphaProducts(betas);
-  const mixBy = (scheduler: Scheduler, first: number): SchedulerRun => ({
+  /** For schedulers whose sample keeps its variance; the share is that of the picture, squared. */
+  const mixBy = (
+    scheduler: Scheduler,
+    first: number,
+    getShare = (index: number) => at(products, Math.round(at(scheduler.timesteps, index))),
+  ): SchedulerRun => ({
     scheduler,
     first,
     addNoise(clean, drawn) {
-      const now = at(products, Math.round(at(scheduler.timesteps, first)));
+      const now = getShare(first);
       const [keep, add] = [Math.sqrt(now), Math.sqrt(1 - now)];
       return combine(clean, drawn, (x, n) => keep * x + add * n);
     },
     estimate(predicted, index, sample) {
-      const now = at(products, Math.round(at(scheduler.timesteps, index)));
+      const now = getShare(index);
       const [keep, add] = [Math.sqrt(now), Math.sqrt(1 - now)];
       return combine(sample, predicted, (x, p) =>
         prediction === "epsilon" ? (x - add * p) / keep : keep * x - add * p,
@@ -186,11 +191,12 @@ export function createSchedulerRun(
       return mixBy(createLcm({ steps, betas, originalSteps, strength, prediction, setAlphaToOne, noise }), 0);
     case "pndm":
       return mixBy(createPndm({ steps, betas, offset, setAlphaToOne, skip }), 0);
-    case "dpm-solver":
-      return mixBy(
-        createDpmSolver({ steps, noise: { kind: "betas", betas, spacing, offset, karras }, prediction }),
-        skip,
-      );
+    case "dpm-solver": {
+      const noise = { kind: "betas", betas, spacing, offset, karras } as const;
+      const scheduler = createDpmSolver({ steps, noise, prediction });
+      // Its noise levels lie between timesteps when they are spaced after Karras.
+      return mixBy(scheduler, skip, (index) => 1 / (at(scheduler.sigmas, index) ** 2 + 1));
+    }
     default:
       throw config.kind satisfies never;
   }
