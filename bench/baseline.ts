@@ -1,11 +1,10 @@
 /**
- * What the budgets are measured against: the least that keeps a request safe. Raw `node:sqlite` and raw
- * `node:http`, one table, one index, the same durability as the server (no answer before an fdatasync, one for all
+ * What the budgets are measured against: the least that keeps a request safe. Raw `node:sqlite` (and raw `node:http`
+ * around it, in `servers/baseline-server.ts`), one table, one index, the same durability as the server (no answer before an fdatasync, one for all
  * that arrives meanwhile), written to win. It has no keys, no fairness, no retries, no history, no events.
  */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { DatabaseSync } from "node:sqlite";
 
 export interface BaselineQueue extends AsyncDisposable {
@@ -101,65 +100,4 @@ export async function openBaselineQueue(path: string): Promise<BaselineQueue> {
       database.close();
     },
   };
-}
-
-/**
- * The queue over HTTP with a model that does nothing: `POST /`, `GET /{id}/status`, `GET /{id}`. Every submit wakes
- * the one runner, which leases until nothing is left.
- */
-export function createBaselineServer(queue: BaselineQueue, result: Uint8Array): Server {
-  let isRunning = false;
-  async function runAll(): Promise<void> {
-    if (isRunning) return;
-    isRunning = true;
-    try {
-      for (;;) {
-        const leased = await queue.lease();
-        if (leased === undefined) return;
-        void queue.complete(leased.id, result);
-      }
-    } finally {
-      isRunning = false;
-    }
-  }
-
-  function send(response: ServerResponse, status: number, body: string | Uint8Array): void {
-    response.writeHead(status, {
-      "content-type": "application/json",
-      "content-length": Buffer.byteLength(body),
-    });
-    response.end(body);
-  }
-
-  function readBody(request: IncomingMessage): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const parts: Buffer[] = [];
-      request.on("data", (part: Buffer) => parts.push(part));
-      request.on("end", () => resolve(Buffer.concat(parts)));
-      request.on("error", reject);
-    });
-  }
-
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method === "POST") {
-      const id = await queue.submit(await readBody(request));
-      send(response, 200, `{"status":"IN_QUEUE","request_id":"${id}"}`);
-      void runAll();
-      return;
-    }
-    const [, id = "", rest] = (request.url ?? "").split("/");
-    if (rest === "status") {
-      const state = await queue.findState(id);
-      if (state === undefined) send(response, 404, '{"detail":"unknown request"}');
-      else send(response, 200, `{"status":"${state === "succeeded" ? "COMPLETED" : "IN_PROGRESS"}"}`);
-      return;
-    }
-    const body = await queue.readResult(id);
-    if (body === undefined) send(response, 400, '{"detail":"not finished"}');
-    else send(response, 200, body);
-  }
-
-  return createServer((request, response) => {
-    answer(request, response).catch((error: unknown) => send(response, 500, String(error)));
-  });
 }

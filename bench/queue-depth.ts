@@ -19,7 +19,8 @@ import { type AccountId, createRequestId, type KeyId, type RequestId } from "../
 import { silentLogger } from "../server/src/logger.ts";
 import { createRequestQueue } from "../server/src/queue/create-request-queue.ts";
 import type { Lease } from "../server/src/queue/request-queue.ts";
-import { formatRow, HEADING, summarize } from "./report.ts";
+import { describeLoad, type Figure, print, printFigures, printHeader } from "./measuring/report.ts";
+import { getSpread } from "./measuring/statistics.ts";
 
 const SHALLOW = 100;
 /** Operations started together, as by so many callers. */
@@ -53,6 +54,7 @@ else if (values.measure !== undefined) console.log(JSON.stringify(await measure(
 else await compare();
 
 async function compare(): Promise<void> {
+  printHeader("The operations of the queue with a short and a long line");
   const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   try {
     const figures: Figures[] = [];
@@ -67,17 +69,23 @@ async function compare(): Promise<void> {
       figures.push(JSON.parse(output) as Figures);
     }
     const [shallow, deep] = figures as [Figures, Figures];
-    console.log(`${rounds} rounds of ${BATCH}, microseconds of CPU per operation\n\n${HEADING}`);
+    print(`${rounds} rounds of ${BATCH}, CPU per operation; ${describeLoad()} at the end\n`);
+    const rows: Figure[] = [];
     for (const name of ["submit", "lease", "complete", "status", "position"] as const) {
-      console.log(formatRow(`${name}, ${SHALLOW} queued`, shallow[name], 1));
-      console.log(formatRow(`${name}, ${depth} queued`, deep[name], 1));
-      const ratio = summarize(deep[name]).median / summarize(shallow[name]).median;
-      console.log(`${`${name}, ratio of the medians`.padEnd(54)}${ratio.toFixed(2).padStart(10)}`);
+      const [few, many] = [getSpread(shallow[name]), getSpread(deep[name])];
+      rows.push({ name: `${name}, ${SHALLOW} queued`, unit: "µs", ...few });
+      rows.push({ name: `${name}, ${depth} queued`, unit: "µs", ...many });
+      rows.push({
+        name: `${name}, ratio of the medians`,
+        unit: "×",
+        ...getSpread([many.median / few.median]),
+      });
     }
-    console.log(formatRow(`stats, ${depth} queued, ms`, deep.stats, 1));
-    console.log(formatRow(`page of history, ${depth} rows, ms`, deep.page, 1));
-    console.log(formatRow("resident memory before, MB", deep.idleRss));
-    console.log(formatRow(`resident memory with ${depth} queued, MB`, deep.rss));
+    rows.push({ name: `stats, ${depth} queued`, unit: "ms", ...getSpread(deep.stats) });
+    rows.push({ name: `page of history, ${depth} rows`, unit: "ms", ...getSpread(deep.page) });
+    rows.push({ name: "resident memory before", unit: "MiB", ...getSpread(deep.idleRss) });
+    rows.push({ name: `resident memory with ${depth} queued`, unit: "MiB", ...getSpread(deep.rss) });
+    printFigures(rows);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -18,7 +18,8 @@ import { type AccountId, createRequestId, type KeyId } from "../server/src/ids.t
 import { silentLogger } from "../server/src/logger.ts";
 import { createRequestQueue } from "../server/src/queue/create-request-queue.ts";
 import { openBaselineQueue } from "./baseline.ts";
-import { formatRow, HEADING } from "./report.ts";
+import { describeLoad, print, printFigures, printHeader } from "./measuring/report.ts";
+import { getSpread } from "./measuring/statistics.ts";
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +39,7 @@ const RESULT = Buffer.from(
   '{"images":[{"url":"http://127.0.0.1:7777/files/b/0a1b2c3d/abcdefghijklmnopqrstu_0.jpg","width":1024,"height":1024,"content_type":"image/jpeg"}],"seed":7}',
 );
 
+printHeader("Durable lifecycles of the queue alone, without HTTP");
 const rates = { baseline: [] as number[], queue: [] as number[] };
 const cpu = { baseline: [] as number[], queue: [] as number[] };
 for (let round = 0; round < rounds + 1; round++) {
@@ -69,13 +71,15 @@ for (let round = 0; round < rounds + 1; round++) {
   }
 }
 
-console.log(`${rounds} rounds of ${requests} lifecycles, ${callers} callers\n\n${HEADING}`);
-console.log(formatRow("baseline, lifecycles/s", rates.baseline));
-console.log(formatRow("queue, lifecycles/s", rates.queue));
-console.log(formatRow("baseline, µs of CPU per lifecycle", cpu.baseline));
-console.log(formatRow("queue, µs of CPU per lifecycle", cpu.queue));
-const ratios = rates.queue.map((rate, index) => rate / (rates.baseline[index] ?? Number.NaN));
-console.log(formatRow("queue / baseline", ratios, 2));
+print(`${rounds} rounds of ${requests} lifecycles, ${callers} callers; ${describeLoad()} at the end\n`);
+const ratios = rates.queue.map((rate, index) => rate / rates.baseline[index]!);
+printFigures([
+  { name: "baseline: rate", unit: "lifecycles/s", ...getSpread(rates.baseline) },
+  { name: "queue: rate", unit: "lifecycles/s", ...getSpread(rates.queue) },
+  { name: "baseline: CPU", unit: "µs/lifecycle", ...getSpread(cpu.baseline) },
+  { name: "queue: CPU", unit: "µs/lifecycle", ...getSpread(cpu.queue) },
+  { name: "queue / baseline", unit: "×", ...getSpread(ratios) },
+]);
 
 interface Subject {
   readonly lifecycle: () => Promise<void>;
