@@ -67,6 +67,7 @@ test("the installed command serves a request on compiled code, within its size",
   );
   try {
     const url = await readUrl(server.stdout!);
+    assert.match(await (await fetch(url)).text(), /\/app\/assets\//, "the web app is built in");
     const out = join(target, "picture.jpg");
     const fields = ["prompt=a red apple", "num_inference_steps=2", "image_size=square"];
     await run(process.execPath, [bin, "run", "fal-ai/flux-pro", ...fields, "--data", data, "--out", out], {

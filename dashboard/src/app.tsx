@@ -12,6 +12,7 @@ const ComparePage = lazy(() => import("./compare/compare-page.tsx"));
 const RequestsPage = lazy(() => import("./requests/requests-page.tsx"));
 const RequestPage = lazy(() => import("./requests/request-page.tsx"));
 const KeysPage = lazy(() => import("./keys/keys-page.tsx"));
+const UsagePage = lazy(() => import("./usage/usage-page.tsx"));
 const QueuesPage = lazy(() => import("./queues/queues-page.tsx"));
 
 export function App(): ReactNode {
@@ -29,6 +30,7 @@ export function App(): ReactNode {
             <Route path="/app/compare/*">{(params) => <ModelPage path={params["*"]} view="compare" />}</Route>
             <Route path="/app/requests" component={RequestsPage} />
             <Route path="/app/requests/:id">{({ id }) => <RequestPage key={id} id={id} />}</Route>
+            <Route path="/app/usage" component={UsagePage} />
             <Route path="/app/keys" component={KeysPage} />
             <Route path="/app/queues" component={QueuesPage} />
             <Route>

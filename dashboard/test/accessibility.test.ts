@@ -9,7 +9,10 @@ import { openApp, whyNoBrowser } from "./testing/open-app.ts";
 const skip: string | false = whyNoBrowser() ?? false;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-test("nothing serious is in the way of keyboards and screen readers", { timeout: 90_000, skip }, async () => {
+test("nothing serious is in the way of keyboards and screen readers", {
+  timeout: 240_000,
+  skip,
+}, async () => {
   await using app = await openApp();
   const { request_id: id } = await app.call("/queue/test/studio", { json: { prompt: "a fox" } });
   const paths = [
@@ -25,7 +28,7 @@ test("nothing serious is in the way of keyboards and screen readers", { timeout:
   ] as const) {
     await using opened = await app.openPage({ theme, width });
     const { page } = opened;
-    for (const path of [...paths, "/app/compare/test/studio", "/app/queues", "/app/keys"]) {
+    for (const path of [...paths, "/app/compare/test/studio", "/app/usage", "/app/queues", "/app/keys"]) {
       await page.goto(app.url + path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await page.waitForLoadState("networkidle").catch(() => {});

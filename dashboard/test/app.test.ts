@@ -267,6 +267,25 @@ test("a webhook's deliveries are told, and it is delivered again", { timeout, sk
   hook.closeAllConnections();
 });
 
+test("usage counts what was finished, and how it ended", { timeout, skip }, async () => {
+  const count = async (): Promise<number> => {
+    const query = "endpoint_id=test/studio&expand=summary,user_error_count,request_count";
+    const { summary } = await app.call(`/v1/models/analytics?${query}`);
+    return summary[0]?.user_error_count ?? 0;
+  };
+  const before = await count();
+  await app.call("/queue/test/studio", { json: { prompt: "" } });
+  await using opened = await app.openPage({ path: "/app/usage" });
+  const { page } = opened;
+  const card = page.getByRole("listitem").filter({ hasText: "test/studio" });
+  await card.getByRole("img", { name: "Requests of test/studio over 24 hours" }).waitFor();
+  const refused = card.locator(".numbers > div").filter({ hasText: "refused" }).locator("dd");
+  assert.equal(await refused.textContent(), String(before + 1));
+  await page.getByLabel("Period").selectOption("30 days");
+  await card.getByRole("img", { name: "Requests of test/studio over 30 days" }).waitFor();
+  await assertQuiet(opened);
+});
+
 test("a key is made, shown once, signs in with its own scope, and is revoked", {
   timeout,
   skip,

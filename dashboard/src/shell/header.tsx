@@ -10,6 +10,7 @@ export function Header(): ReactNode {
   const links = [
     { href: "/", name: "Models", isHere: path === "/" || path.startsWith("/models/") },
     { href: "/app/requests", name: "Requests", isHere: path.startsWith("/app/requests") },
+    { href: "/app/usage", name: "Usage", isHere: path.startsWith("/app/usage") },
     ...(session?.scope === "ADMIN"
       ? [
           { href: "/app/queues", name: "Queues", isHere: path.startsWith("/app/queues") },
