@@ -42,10 +42,7 @@ export async function openApp(): Promise<TestApp> {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestServer());
   const { key } = server;
-  const browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-  });
+  const browser = await launchBrowser();
   opened.defer(() => browser.close());
   const held = opened.move();
   return {
@@ -65,7 +62,14 @@ export async function openApp(): Promise<TestApp> {
   };
 }
 
-async function openPage(
+export async function launchBrowser(): Promise<Browser> {
+  return await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+  });
+}
+
+export async function openPage(
   browser: Browser,
   options: PageOptions & { readonly url: string; readonly key: string },
 ): Promise<TestPage> {

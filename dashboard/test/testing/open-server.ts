@@ -11,13 +11,16 @@ export interface TestServer extends AsyncDisposable {
   readonly key: string;
 }
 
-export async function openTestServer(): Promise<TestServer> {
+/** @param again where a server was before: its data folder, which stays, and its port */
+export async function openTestServer(
+  again: { readonly data?: string; readonly port?: string } = {},
+): Promise<TestServer> {
   await using opened = new AsyncDisposableStack();
-  const data = await mkdtemp(join(tmpdir(), "sluice-dashboard-"));
-  opened.defer(() => rm(data, { recursive: true, force: true }));
+  const data = again.data ?? (await mkdtemp(join(tmpdir(), "sluice-dashboard-")));
+  if (again.data === undefined) opened.defer(() => rm(data, { recursive: true, force: true }));
   const server = opened.use(
     await openServer({
-      settings: parseSettings({ SLUICE_PORT: "0", SLUICE_DATA: data, SLUICE_MIN_FREE: "0" }),
+      settings: parseSettings({ SLUICE_PORT: again.port ?? "0", SLUICE_DATA: data, SLUICE_MIN_FREE: "0" }),
       modelFiles: [fileURLToPath(new URL("../fixtures/studio.ts", import.meta.url))],
       logger: silentLogger,
       version: "0.0.0-test",
