@@ -83,7 +83,7 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
         model.load_state_dict(torch.load(path))
         return model.eval()
     r, x, y = random.Random("recogniser"), [], []
-    for i in range(9000):
+    for i in range(6000):
         label = i % len(labels)
         spec = {"kind": "one", "seed": r.getrandbits(32), "style": r.choice(["3d", "flat"]), "items": [painter.item(painter.concepts[label], r)]}
         place = r.random()
@@ -95,7 +95,7 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
         y.append(label)
     images, targets = to_tensor(np.stack(x)), torch.tensor(y)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
-    epochs, size = 9, 64
+    epochs, size = 7, 64
     steps = epochs * len(images) // size
     for step in range(steps):
         for group in optimiser.param_groups:

@@ -27,7 +27,8 @@ def main() -> None:
     for kind, share in SHARES.items():
         for _ in range(round(share * options.count)):
             spec = held_spec(painter, kind, r)
-            rows.append({"id": len(rows), "kind": kind, "seed": r.getrandbits(31), "prompt": caption(spec, r, held=True), "spec": spec})
+            rows.append({"kind": kind, "seed": r.getrandbits(31), "prompt": caption(spec, r, held=True), "spec": spec})
+    r.shuffle(rows)  # so that the first hundreds are a fair sample too
     os.makedirs(os.path.join(options.work, "evaluate"), exist_ok=True)
     with open(os.path.join(options.work, "evaluate", "prompts.json"), "w", encoding="utf-8") as file:
         json.dump(rows, file, indent=1)

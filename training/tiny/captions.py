@@ -180,8 +180,10 @@ below under top next left right big small behind front background wall extreme c
 word text letters painted brush strokes written landscape empty place""".split()
 """Words kept besides names, colours, and the words of the scenes."""
 
-_SILENT = set("a an the of at in by to is it among full day deep falling floating lawn fields".split())
-"""Words of the scene phrases that say nothing about the picture."""
+SILENT = set("""a an the of at in by to is it its are was were be been being am i you he she we they me my your his her our their this
+that these those there here as for from into onto out off so very really just please would like want see show make draw create
+picture image full day deep falling floating among""".split())
+"""Words that say nothing about the picture: they are left out, and nobody is told."""
 
 SYNONYMS = {
     "grey": "gray", "violet": "purple", "turquoise": "teal", "cyan": "teal", "golden": "yellow", "gold": "yellow", "crimson": "red", "scarlet": "red", "navy": "blue",

@@ -47,8 +47,8 @@ def look_up(word: str, vocabulary: dict[str, int]) -> int | None:
 
 
 def encode(prompt: str, vocabulary: dict[str, int], window: int) -> list[int]:
-    """Token ids without padding: unknown words are left out, an empty result is the null caption."""
-    ids = [i for i in (look_up(w, vocabulary) for w in split_words(prompt)) if i is not None]
+    """Token ids without padding: unknown and silent words are left out, an empty result is the null caption."""
+    ids = [i for i in (look_up(w, vocabulary) for w in split_words(prompt)) if i not in (None, PAD)]
     return ids[:window] or [NULL]
 
 

@@ -3,7 +3,7 @@
 import re
 
 from . import captions
-from .tokenizer import LETTERS, split_words
+from .tokenizer import LETTERS, PAD, split_words
 
 
 def concept_words(concepts: list[dict]) -> list[str]:
@@ -18,12 +18,12 @@ def build_vocabulary(concepts: list[dict], known: dict[str, int] | None = None) 
     words = ["<q>", "</q>", *(f"<c:{c}>" for c in LETTERS), *captions.COLOURS, *captions.MEANINGFUL, *captions.EYES, *scene_words, *concept_words(concepts)]
     for word in words:
         word = captions.SYNONYMS.get(word, word)
-        if word not in vocabulary and word not in captions._SILENT:
+        if word not in vocabulary and word not in captions.SILENT:
             vocabulary[word] = following
             following += 1
     return vocabulary
 
 
 def with_synonyms(vocabulary: dict[str, int]) -> dict[str, int]:
-    """The vocabulary and the words that share an id with one of its words."""
-    return vocabulary | {word: vocabulary[same] for word, same in captions.SYNONYMS.items() if same in vocabulary}
+    """The vocabulary, the words that share an id with one of its words, and the silent words (with the id of padding)."""
+    return dict.fromkeys(captions.SILENT - vocabulary.keys(), PAD) | vocabulary | {word: vocabulary[same] for word, same in captions.SYNONYMS.items() if same in vocabulary}

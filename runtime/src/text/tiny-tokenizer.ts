@@ -44,8 +44,8 @@ export function createTinyTokenizer(
       const ids: number[] = [];
       for (const word of splitWords(prompt, config.maxLetters)) {
         const id = findWord(idOf, word);
-        if (id !== undefined) ids.push(id);
-        else unknown.add(word);
+        if (id === undefined) unknown.add(word);
+        else if (id !== config.padId) ids.push(id);
       }
       const kept = ids.slice(0, config.window);
       return {
