@@ -39,6 +39,13 @@ describe("scanning an ONNX file", () => {
       await assert.rejects(scanOnnxFile(path), /weights\.data is incomplete: the weight "w"/);
     }));
 
+  test("a pointer that stands for a file not fetched yet says how to fetch it", () =>
+    withFolder(async (folder) => {
+      const path = join(folder, "model.onnx");
+      await writeFile(path, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
+      await assert.rejects(scanOnnxFile(path), /is a pointer of Git LFS.*`git lfs pull`/);
+    }));
+
   test("a file that ends too early is refused before it is loaded", () =>
     withFolder(async (folder) => {
       const path = await writeAdder(folder, undefined);

@@ -27,6 +27,11 @@ export async function scanOnnxFile(path: string): Promise<OnnxFileFacts> {
     await scanMessage(reader, { start: 0, end: reader.size, kind: "model", tensors });
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
+    if ((await reader.readText(0, Math.min(reader.size, LFS_POINTER.length))) === LFS_POINTER)
+      throw new EngineError(
+        "failed",
+        `The model file ${path} is a pointer of Git LFS, not the file itself. Run \`git lfs pull\` in its folder.`,
+      );
     throw new EngineError(
       "failed",
       `The model file ${path} is damaged or incomplete: ${(cause as Error).message}. ${RESTORE}`,
@@ -45,6 +50,7 @@ export async function scanOnnxFile(path: string): Promise<OnnxFileFacts> {
   };
 }
 
+const LFS_POINTER = "version https://git-lfs.github.com/spec";
 const RESTORE = "Pull the model again.";
 const FLOAT16 = 10;
 const UINT8 = 2;
