@@ -1,4 +1,4 @@
-import { createGraph, type Graph } from "../sessions/graph.ts";
+import { createGraph, type Graph, type Values } from "../sessions/graph.ts";
 import type { Session } from "../sessions/session.ts";
 import type { PromptTokenizer } from "../text/prompt-tokenizer.ts";
 import { FAMILIES, type Role } from "../weights/families.ts";
@@ -66,4 +66,9 @@ export function tokenize(
       `the prompt is longer than the ${tokens.ids.length} tokens that a text encoder of this model reads: its last ${tokens.cut} tokens are not seen by it`,
     );
   return tokens;
+}
+
+/** Ids as one row of a text encoder. */
+export function toRow(ids: readonly number[]): Values {
+  return { data: ids, dims: [1, ids.length] };
 }

@@ -3,7 +3,7 @@ import type { Values } from "../sessions/graph.ts";
 import { openClipTokenizer } from "../text/clip-tokenizer.ts";
 import { openT5Tokenizer } from "../text/t5-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
-import { type Components, tokenize } from "./components.ts";
+import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
 import { packLatents, unpackLatents } from "./latent-layout.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -102,11 +102,6 @@ export async function createFluxPipeline(folder: ModelFolder, components: Compon
       };
     },
   };
-}
-
-/** Ids as one row of a text encoder. */
-export function toRow(ids: readonly number[]): Values {
-  return { data: ids, dims: [1, ids.length] };
 }
 
 function getLatentShape(

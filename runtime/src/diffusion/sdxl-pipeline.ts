@@ -1,9 +1,8 @@
 import type { Floats } from "../sessions/graph.ts";
 import { openClipTokenizer } from "../text/clip-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
-import { type Components, tokenize } from "./components.ts";
+import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseScheduled } from "./denoise.ts";
-import { toRow } from "./flux-pipeline.ts";
 import { combineRows } from "./guide.ts";
 import { getPenultimate, joinFeatures } from "./hidden-states.ts";
 import type { Pipeline } from "./pipeline.ts";

@@ -1,8 +1,7 @@
 import { openClipTokenizer } from "../text/clip-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
-import { type Components, tokenize } from "./components.ts";
+import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseScheduled } from "./denoise.ts";
-import { toRow } from "./flux-pipeline.ts";
 import { combineRows } from "./guide.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { createSchedulerRun, readSchedulerConfig } from "./schedulers/create-scheduler.ts";

@@ -1,9 +1,8 @@
 import type { Floats } from "../sessions/graph.ts";
 import { openQwenTokenizer } from "../text/qwen-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
-import { type Components, tokenize } from "./components.ts";
+import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
-import { toRow } from "./flux-pipeline.ts";
 import { getPenultimate } from "./hidden-states.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { readLimits, TWO_MEGAPIXELS } from "./read-limits.ts";

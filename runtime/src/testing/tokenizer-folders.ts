@@ -71,16 +71,18 @@ async function writeFiles(folder: string, files: Readonly<Record<string, string>
 }
 
 /** The printable stand-ins of byte-level BPE for the 256 bytes. */
-function createByteLetters(): string[] {
+export function createByteLetters(): string[] {
   const isPlain = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte !== 173);
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPlain(byte) ? byte : next++));
 }
 
-function createIds(tokens: readonly string[]): Readonly<Record<string, number>> {
+/** Numbers in the order of the tokens. */
+export function createIds(tokens: readonly string[]): Readonly<Record<string, number>> {
   return Object.fromEntries(tokens.map((token, i) => [token, i]));
 }
 
-function createAdded(content: string, id: number): Readonly<Record<string, unknown>> {
+/** A token with a meaning of its own, as `tokenizer.json` lists it. */
+export function createAdded(content: string, id: number): Readonly<Record<string, unknown>> {
   return { id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
 }

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { createAdded, createByteLetters, createIds } from "../testing/tokenizer-folders.ts";
 import { openClipTokenizer } from "./clip-tokenizer.ts";
 import { openQwenTokenizer } from "./qwen-tokenizer.ts";
 import { openT5Tokenizer } from "./t5-tokenizer.ts";
@@ -165,21 +166,6 @@ describe("Qwen's tokenizer", () => {
       for (const prompt of UNUSUAL) assert.equal(tokenizer.encode(prompt).ids.length, 512);
     }));
 });
-
-/** The printable stand-ins of byte-level BPE for the 256 bytes. */
-function createByteLetters(): string[] {
-  const isPlain = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte !== 173);
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPlain(byte) ? byte : next++));
-}
-
-function createIds(tokens: readonly string[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(tokens.map((token, i) => [token, i]));
-}
-
-function createAdded(content: string, id: number) {
-  return { id, content, special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
-}
 
 async function withFolder(
   files: Readonly<Record<string, unknown>>,
