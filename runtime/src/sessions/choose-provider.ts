@@ -28,7 +28,7 @@ export async function chooseProvider(
 ): Promise<Provider> {
   if (wanted === "cpu") return "cpu";
   const backends = await probe.listBackends();
-  const listed = backends.map((backend) => backend.name);
+  const listed = PROVIDERS.filter((name) => backends.some((backend) => backend.name === name));
   if (wanted === "auto") {
     for (const provider of PROBED.filter((name) => listed.includes(name))) {
       const problem = await findProblem(provider, probe);
