@@ -34,7 +34,7 @@ describe("choosing what computes", () => {
   });
 
   test("one that is asked for is never replaced by another", async () => {
-    const { choose } = createMachine(["cpu", "webgpu", "cuda"], ["webgpu"]);
+    const { choose } = createMachine(["cpu", "webgpu", "cuda", "tensorrt"], ["webgpu"]);
     assert.equal(await choose("webgpu"), "webgpu");
     await assert.rejects(choose("cuda"), {
       kind: "unavailable",
@@ -42,7 +42,7 @@ describe("choosing what computes", () => {
     });
     await assert.rejects(choose("dml"), {
       kind: "unavailable",
-      message: /not part of onnxruntime-node.*cpu, webgpu, cuda/,
+      message: /not part of onnxruntime-node.*cpu, cuda, webgpu\. Choose/,
     });
     await assert.rejects(choose("CUDA"), {
       kind: "invalid_input",
