@@ -20,15 +20,15 @@ SCENES = {
     "night": ["at night", "under a starry sky", "at night under the stars", "in the night sky"],
     "space": ["in space", "in outer space", "floating in space", "in the galaxy"],
     "meadow": ["in a green meadow", "on the grass", "in a field", "on a lawn under a blue sky", "in the park"],
-    "beach": ["on the beach", "at the beach", "by the sea", "on the sand by the ocean"],
+    "beach": ["on the beach", "and a beach", "at the beach", "by the sea", "on the sand by the ocean"],
     "desert": ["in the desert", "in a sandy desert", "among desert dunes"],
-    "snow": ["in the snow", "in winter", "in falling snow", "on a snowy day"],
+    "snow": ["in the snow", "and snow", "in winter", "in falling snow", "on a snowy day"],
     "underwater": ["underwater", "under water", "deep underwater with bubbles"],
-    "sunset": ["at sunset", "at dusk", "in front of a sunset", "at sunrise"],
-    "sky": ["in the sky", "among the clouds", "in a blue sky with clouds", "in a cloudy sky"],
-    "mountains": ["in the mountains", "in front of snowy mountains", "with mountains behind"],
+    "sunset": ["at sunset", "and a sunset", "at dusk", "in front of a sunset", "at sunrise"],
+    "sky": ["in the sky", "and clouds", "among the clouds", "in a blue sky with clouds", "in a cloudy sky"],
+    "mountains": ["in the mountains", "in front of snowy mountains", "with mountains behind", "and mountains behind"],
     "sunset mountains": ["in the mountains at sunset", "at sunset in front of mountains", "with mountains at dusk"],
-    "forest": ["in the forest", "in the woods", "in front of pine trees in a forest"],
+    "forest": ["in the forest", "and a forest behind", "in the woods", "in front of pine trees in a forest"],
     "city": ["in the city", "on a city street", "in town in front of buildings"],
     "rain": ["in the rain", "on a rainy day", "in a rainy storm"],
 }
@@ -132,7 +132,7 @@ def _background(spec: dict, r: random.Random, held: bool) -> str:
     word = colour_word(colour, r)
     if held:
         return f"and the whole background is {word}"
-    return r.choice(["on a {} background", "with a {} background", "{} background", "in front of a {} wall", "against a plain {} background"]).format(word)
+    return r.choice(["on a {} background", "with a {} background", "{} background", "in front of a {} wall", "against a plain {} background", "and a {} background", "and {} in the background"]).format(word)
 
 
 def _objects(spec: dict, r: random.Random, held: bool) -> str:
