@@ -12,10 +12,15 @@ import { until } from "./testing/until.ts";
 test("subscribe submits, tells the request id before it waits, and resolves to data and request id", async (t) => {
   const { app, server, client } = await setUpQueue(t);
   const order: string[] = [];
-  app.onSubmit = (request) => {
-    setTimeout(() => app.update(request.id, { status: "IN_PROGRESS", log: "1/2" }), 20);
-    setTimeout(() => app.update(request.id, { log: "2/2" }), 30);
-    setTimeout(() => app.complete(request.id, { images: [{ url: "x" }] }), 40);
+  app.onSubmit = async (request) => {
+    // The caller listens before anything changes, however slow the machine is.
+    await until(() => app.streams.size === 1);
+    await delay(10);
+    app.update(request.id, { status: "IN_PROGRESS", log: "1/2" });
+    await delay(10);
+    app.update(request.id, { log: "2/2" });
+    await delay(10);
+    app.complete(request.id, { images: [{ url: "x" }] });
   };
   const updates: QueueStatus[] = [];
   const result = await client.subscribe("acme/model/path", {
@@ -199,7 +204,7 @@ test("a submit whose answer is lost is sent again with the same key and makes on
   let lost = 0;
   const { onSubmit } = app;
   app.onSubmit = (request) => {
-    onSubmit(request);
+    void onSubmit(request);
     app.complete(request.id, { ok: true });
   };
   const { handler } = app;

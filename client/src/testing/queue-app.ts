@@ -24,7 +24,7 @@ export interface QueueApp {
   update(id: string, change: Partial<Omit<StoredRequest, "logs">> & { log?: string }): void;
   complete(id: string, body: unknown, status?: number): void;
   /** Called with each new request. */
-  onSubmit: (request: StoredRequest) => void;
+  onSubmit: (request: StoredRequest) => void | Promise<void>;
   /** Called before a call is answered; true when it has answered itself. */
   intercept: (call: SeenCall, response: ServerResponse) => boolean | Promise<boolean>;
 }
@@ -88,7 +88,7 @@ export function createQueueApp(): QueueApp {
     };
     app.requests.set(request.id, request);
     sendJson(response, 200, describe(request, [], call), { "x-fal-request-id": request.id });
-    if (known === undefined) app.onSubmit(request);
+    if (known === undefined) void app.onSubmit(request);
   }
 
   function cancel(request: StoredRequest, response: ServerResponse): void {
