@@ -35,15 +35,15 @@ async function readStream(reader: Reader, maxBytes: number, declared: number): P
     chunks.push(value);
   }
   chunks.length = 0;
-  if (declared <= MAX_DISCARDED_BYTES) await discard(reader);
+  if (declared <= MAX_DISCARDED_BYTES) await discardBody(reader);
   return { kind: "too_large" };
 }
 
 /**
  * Callers read an answer only after they have sent everything, so a body that is refused is first taken and thrown
- * away, as far as that is cheap. What is left then, the listener cuts off.
+ * away, as far as that is cheap. What is left then, the listener cuts off. Never rejects.
  */
-async function discard(reader: Reader): Promise<void> {
+export async function discardBody(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   const timer = setTimeout(() => void reader.cancel().catch(() => {}), MAX_DISCARD_MS);
   try {
     for (let size = 0; size <= MAX_DISCARDED_BYTES; ) {
@@ -51,6 +51,10 @@ async function discard(reader: Reader): Promise<void> {
       if (done) return;
       size += value.byteLength;
     }
+    // Not awaited: a caller that is silent does not answer a cancel either.
+    reader.cancel().catch(() => {});
+  } catch {
+    // The caller is gone.
   } finally {
     clearTimeout(timer);
   }

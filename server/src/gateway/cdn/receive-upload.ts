@@ -3,6 +3,7 @@ import { BlobTooLargeError } from "../../files/blob-store.ts";
 import type { AccountId, KeyId } from "../../ids.ts";
 import type { Call } from "../call.ts";
 import type { GatewayContext } from "../context.ts";
+import { discardBody } from "../read-body.ts";
 import type { Respond } from "../respond.ts";
 
 /** Takes bytes from callers with bounded memory and a bounded size. Who stops sending is the listener's to end. */
@@ -63,7 +64,10 @@ export function createUploadReceiver(context: GatewayContext, respond: Respond):
       const maxBytes = Math.min(settings.maxUploadBytes, room ?? Number.POSITIVE_INFINITY);
       const refuseSize = (): Response => (maxBytes < settings.maxUploadBytes ? overLimit() : tooLarge());
       const declared = Number(request.headers.get("content-length") ?? 0);
-      if (declared > maxBytes) return refuseSize();
+      if (declared > maxBytes) {
+        if (request.body !== null) await discardBody(request.body.getReader());
+        return refuseSize();
+      }
       if (await isDiskShort(declared)) return storageClosed();
       try {
         return await store(readChunks(request.body), { maxBytes, signal: request.signal });
@@ -97,8 +101,8 @@ async function* readChunks(body: ReadableStream<Uint8Array> | null): AsyncGenera
       yield value;
     }
   } finally {
-    // Not awaited: a caller that is silent does not answer a cancel either.
-    reader.cancel().catch(() => {});
+    // Whoever stops reading has an answer that the caller should hear.
+    await discardBody(reader);
   }
 }
 
