@@ -63,7 +63,7 @@ async function serve(
     version,
     appFolder: findAppFolder(),
   }).catch((error: unknown) => {
-    throw explain(error, settings);
+    throw explain(error);
   });
   process.stdout.write(formatGreeting(server, settings, version));
   await stopOnSignal(server);
@@ -135,15 +135,8 @@ function formatGreeting(server: RunningServer, settings: Settings, version: stri
   return `${lines.join("\n")}\n`;
 }
 
-function explain(error: unknown, settings: Settings): unknown {
-  const code = (error as { code?: string }).code;
-  if (code === "EADDRINUSE") {
-    return new CliError(`Port ${settings.port} on ${settings.host} is in use.`, {
-      next: ["Stop what listens there, or choose another with --port (0 picks a free one)."],
-      cause: error,
-    });
-  }
-  if (code === "EACCES") {
+function explain(error: unknown): unknown {
+  if ((error as { code?: string }).code === "EACCES") {
     return new CliError(`Not allowed: ${(error as Error).message}`, {
       next: ["Ports below 1024 need privileges; the data folder must be writable."],
       cause: error,
