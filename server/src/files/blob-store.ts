@@ -14,6 +14,18 @@ export interface BlobStore {
     content: Uint8Array | Readable | AsyncIterable<Uint8Array>,
     options?: PutBlobOptions,
   ): Promise<BlobInfo>;
+  /**
+   * Makes one blob of others, in this order, without moving their bytes through this process where the storage can do
+   * without. The sources stay; afterwards the blob does not need them. What {@link put} says of the moment of its
+   * end, of failures and of existing keys is true here too. A source may be of any size, none at all included.
+   *
+   * @throws BlobMissingError when a source is absent, or goes meanwhile
+   */
+  join(
+    key: string,
+    sources: readonly BlobSource[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<BlobInfo>;
   /** Undefined when absent. `range` is inclusive on both ends and already checked against the size. */
   open(key: string, range?: { readonly start: number; readonly end: number }): Promise<Readable | undefined>;
   /** Undefined when absent. Whole content in memory: for small blobs. */
@@ -33,6 +45,12 @@ export interface PutBlobOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A blob that becomes a piece of another; `size` as its `put` said. */
+export interface BlobSource {
+  readonly key: string;
+  readonly size: number;
+}
+
 export interface BlobInfo {
   readonly key: string;
   readonly size: number;
@@ -47,6 +65,16 @@ export class BlobTooLargeError extends Error {
     super(`The content is larger than ${maxBytes} bytes.`);
     this.name = "BlobTooLargeError";
     this.maxBytes = maxBytes;
+  }
+}
+
+/** A blob that was to be read is not there. */
+export class BlobMissingError extends Error {
+  readonly key: string;
+  constructor(key: string, options: { cause?: unknown } = {}) {
+    super(`There is no blob ${key}.`, options);
+    this.name = "BlobMissingError";
+    this.key = key;
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import * as fileSystem from "node:fs/promises";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -129,4 +130,55 @@ test("what was answered survives a power cut, and no name ever points to bytes t
   }
   assert.equal(answered.size, 60);
   assert.deepEqual(disk.torn, []);
+});
+
+test("a joined blob survives a power cut from the moment of its answer, without its pieces", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-power-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const disk = createForgetfulDisk(dir);
+  const blobs = await openDiskBlobStore({ dir, disk });
+  const joined: { name: string; pieces: Buffer[] }[] = [];
+  const checkSurvivors = (): void => {
+    const survivors = [...disk.listSurvivors()];
+    for (const { name, pieces } of joined) {
+      const kept = survivors
+        .filter(([path]) => path.includes(`/${name}/`))
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([, bytes]) => bytes);
+      assert.ok(Buffer.concat(kept).equals(Buffer.concat(pieces)), `${name} survives`);
+    }
+  };
+  for (let round = 0; round < 8; round += 1) {
+    const lanes = Array.from({ length: 3 }, async (_, lane) => {
+      const pieces = [40_000, 0, 7, 90_000].map((size, n) => Buffer.alloc(size, round * 16 + lane * 4 + n));
+      const sources = pieces.map((bytes, n) => ({ key: `parts/${round}-${lane}-${n}`, size: bytes.length }));
+      await Promise.all(sources.map(({ key }, n) => blobs.put(key, pieces[n]!)));
+      const name = `joined-${round}-${lane}`;
+      await blobs.join(`files/${name}`, sources);
+      joined.push({ name, pieces });
+      checkSurvivors();
+      for (const { key } of sources) await blobs.remove(key);
+      checkSurvivors();
+    });
+    await Promise.all(lanes);
+  }
+  assert.equal(joined.length, 24);
+  assert.deepEqual(disk.torn, []);
+});
+
+test("on a disk without links, pieces are copied", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-copied-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const refuse = async (): Promise<never> => {
+    throw Object.assign(new Error("no links here"), { code: "EPERM" });
+  };
+  const blobs = await openDiskBlobStore({ dir, disk: { ...fileSystem, link: refuse } });
+  await blobs.put("a", Buffer.from("one "));
+  await blobs.put("b", Buffer.from("two"));
+  await blobs.join("ab", [
+    { key: "a", size: 4 },
+    { key: "b", size: 3 },
+  ]);
+  assert.equal(Buffer.from((await blobs.read("ab")) ?? []).toString(), "one two");
+  assert.deepEqual(await readdir(join(dir, "=incoming")), []);
 });

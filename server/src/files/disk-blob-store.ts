@@ -1,11 +1,21 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Dir } from "node:fs";
 import * as fileSystem from "node:fs/promises";
-import { type FileHandle, open, opendir, readFile, rm, stat, statfs } from "node:fs/promises";
+import { type FileHandle, open, opendir, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
-import { assertBlobKey, type BlobInfo, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
+import { buffer } from "node:stream/consumers";
+import {
+  assertBlobKey,
+  type BlobInfo,
+  BlobMissingError,
+  type BlobSource,
+  type BlobStore,
+  BlobTooLargeError,
+} from "./blob-store.ts";
+import { concatenateBlobs } from "./concatenate-blobs.ts";
 import { iterateUntilAborted } from "./iterate-until-aborted.ts";
+import { measureSegments, nameSegment, openSegments } from "./segments.ts";
 
 /**
  * Blobs in a folder of this machine.
@@ -13,6 +23,9 @@ import { iterateUntilAborted } from "./iterate-until-aborted.ts";
  * The blob `a/b/name` is the file `DIR/a/b/=xx/name`, where `xx` are the first two hex digits of SHA-256 of `name`,
  * so that no folder grows large; `=` cannot be part of a key. Bytes are written to `DIR/=incoming`, synced,
  * renamed into place, and the folder is synced: a key is absent or whole at every moment, power cuts included.
+ *
+ * A blob that was joined of others is a folder of that name instead, with links to the files of its pieces
+ * (`segments.ts`): no byte is copied. It is made, synced and renamed in the same way.
  *
  * One process owns the folder: leftovers of interrupted writes are removed here, at open.
  */
@@ -30,7 +43,49 @@ export async function openDiskBlobStore(options: {
   const ensureFolder = createFolders(dir, disk, syncFolder);
   await syncFolder(dir);
 
-  return {
+  /** Moves what was written under its name, for good. */
+  const publish = async (temporary: string, target: string): Promise<void> => {
+    await ensureFolder(dirname(target));
+    await disk.rename(temporary, target).catch(async (error: unknown) => {
+      // Only a file takes the place of a file. Anything else that has the name goes first.
+      if (!(await isFolder(target)) && !(await isFolder(temporary))) throw error;
+      await setAside(target);
+      await disk.rename(temporary, target);
+    });
+    await syncFolder(dirname(target));
+  };
+
+  /** Removes a folder: at once as far as anyone sees. */
+  const setAside = async (path: string): Promise<void> => {
+    const aside = join(incoming, randomBytes(12).toString("hex"));
+    await disk.rename(path, aside);
+    await rm(aside, { recursive: true, force: true });
+  };
+
+  /** False when this disk has no links. */
+  const linkSegments = async (
+    folder: string,
+    sources: readonly BlobSource[],
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> => {
+    let offset = 0;
+    for (const { key, size } of sources) {
+      signal?.throwIfAborted();
+      if (size === 0) continue;
+      try {
+        await disk.link(locate(dir, key), join(folder, nameSegment(offset)));
+      } catch (cause) {
+        if (isMissing(cause)) throw new BlobMissingError(key, { cause });
+        // Of a joined blob there is no one file to link to; and some file systems know no second name.
+        if (NO_LINK.has((cause as NodeJS.ErrnoException).code ?? "")) return false;
+        throw cause;
+      }
+      offset += size;
+    }
+    return true;
+  };
+
+  const blobs: BlobStore = {
     async put(key, content, { maxBytes = Number.POSITIVE_INFINITY, signal } = {}) {
       const target = locate(dir, key);
       const temporary = join(incoming, randomBytes(12).toString("hex"));
@@ -45,9 +100,7 @@ export async function openDiskBlobStore(options: {
         } finally {
           await handle.close();
         }
-        await ensureFolder(dirname(target));
-        await disk.rename(temporary, target);
-        await syncFolder(dirname(target));
+        await publish(temporary, target);
         return { key, ...written, modifiedAt: (await stat(target)).mtimeMs };
       } catch (error) {
         await rm(temporary, { force: true });
@@ -55,18 +108,44 @@ export async function openDiskBlobStore(options: {
       }
     },
 
+    async join(key, sources, { signal } = {}) {
+      const target = locate(dir, key);
+      const size = sources.reduce((sum, source) => sum + source.size, 0);
+      if (size === 0) return await blobs.put(key, new Uint8Array());
+      const temporary = join(incoming, randomBytes(12).toString("hex"));
+      try {
+        await disk.mkdir(temporary, { recursive: true });
+        if (!(await linkSegments(temporary, sources, signal))) {
+          await rm(temporary, { recursive: true });
+          return await blobs.put(
+            key,
+            concatenateBlobs(blobs, sources),
+            signal === undefined ? {} : { signal },
+          );
+        }
+        await syncFolder(temporary);
+        await publish(temporary, target);
+        return { key, size, modifiedAt: (await stat(target)).mtimeMs };
+      } catch (error) {
+        await rm(temporary, { recursive: true, force: true });
+        throw error;
+      }
+    },
+
     async open(key, range) {
-      const handle = await openIfPresent(locate(dir, key));
-      return handle?.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
+      const path = locate(dir, key);
+      const handle = await openIfPresent(path);
+      if (handle === undefined) return undefined;
+      if ((await handle.stat()).isDirectory()) {
+        await handle.close();
+        return await openSegments(path, range);
+      }
+      return handle.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
     },
 
     async read(key) {
-      try {
-        return await readFile(locate(dir, key));
-      } catch (error) {
-        if (isMissing(error)) return undefined;
-        throw error;
-      }
+      const content = await blobs.open(key);
+      return content === undefined ? undefined : await buffer(content);
     },
 
     async find(key) {
@@ -79,7 +158,8 @@ export async function openDiskBlobStore(options: {
         await rm(path);
       } catch (error) {
         if (isMissing(error)) return false;
-        throw error;
+        if (!(await isFolder(path))) throw error;
+        await setAside(path);
       }
       return true;
     },
@@ -91,9 +171,12 @@ export async function openDiskBlobStore(options: {
       return bavail * bsize;
     },
   };
+  return blobs;
 }
 
-export type Disk = Pick<typeof fileSystem, "open" | "mkdir" | "rename">;
+export type Disk = Pick<typeof fileSystem, "open" | "mkdir" | "rename" | "link">;
+
+const NO_LINK: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"]);
 
 /** Chunks of a network stream are a few kilobytes: they are gathered to write this much at once. */
 const GATHER_BYTES = 256 * 1024;
@@ -221,7 +304,7 @@ async function* listBlobs(folder: string, key: string, prefix: string): AsyncGen
 async function* listShard(folder: string, key: string, prefix: string): AsyncGenerator<BlobInfo> {
   for await (const entry of await opendir(folder)) {
     const blobKey = key + entry.name;
-    if (!entry.isFile() || !blobKey.startsWith(prefix)) continue;
+    if (!blobKey.startsWith(prefix)) continue;
     const info = await describe(blobKey, join(folder, entry.name));
     if (info !== undefined) yield info;
   }
@@ -229,8 +312,9 @@ async function* listShard(folder: string, key: string, prefix: string): AsyncGen
 
 async function describe(key: string, path: string): Promise<BlobInfo | undefined> {
   try {
-    const { size, mtimeMs } = await stat(path);
-    return { key, size, modifiedAt: mtimeMs };
+    const found = await stat(path);
+    const size = found.isDirectory() ? await measureSegments(path) : found.size;
+    return { key, size, modifiedAt: found.mtimeMs };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -244,6 +328,13 @@ async function openIfPresent(path: string): Promise<FileHandle | undefined> {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 function isMissing(error: unknown): boolean {

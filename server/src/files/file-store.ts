@@ -63,6 +63,10 @@ export interface StoredFile {
   readonly fileName: string;
   readonly contentType: string;
   readonly size: number;
+  /**
+   * Names the content. SHA-256 of the bytes, lower-case hex; for a file that came in several parts, SHA-256 of the
+   * hashes of its parts, `-` and their number.
+   */
   readonly sha256: string;
   readonly createdAt: number;
   readonly expiresAt: number | null;

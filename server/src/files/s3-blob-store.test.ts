@@ -62,6 +62,38 @@ test("a large write that fails in the middle leaves no parts behind", async () =
   assert.deepEqual([server.unfinished.size, server.objects.size], [0, 0]);
 });
 
+test("a join copies inside the storage; only what is too small for that is read and sent", async () => {
+  await using fixture = await open();
+  const { blobs, server } = fixture;
+  const sizes = [10 * MIB, 10 * MIB, 3 * MIB];
+  for (const [index, size] of sizes.entries()) await blobs.put(`parts/${index}`, randomBytes(size));
+  const sources = sizes.map((size, index) => ({ key: `parts/${index}`, size }));
+  await blobs.join("files/equal", sources);
+  assert.deepEqual([...server.copied].sort(), [10 * MIB, 10 * MIB, 3 * MIB].sort());
+  await blobs.join("files/uneven", [sources[2]!, sources[0]!, sources[1]!]);
+  const copiedNow = server.copied.slice(3).reduce((sum, size) => sum + size, 0);
+  assert.equal(copiedNow, 18 * MIB, "the small first piece is filled up to 5 MiB");
+  const expected = await Promise.all(
+    [2, 0, 1].map(async (n) => (await blobs.read(`parts/${n}`)) ?? Buffer.of()),
+  );
+  assert.ok(Buffer.concat(expected).equals((await blobs.read("files/uneven")) ?? Buffer.of()));
+  assert.equal(server.unfinished.size, 0);
+});
+
+test("a join that fails in the middle leaves no parts behind", async () => {
+  await using fixture = await open();
+  const { blobs, server } = fixture;
+  await blobs.put("a", randomBytes(6 * MIB));
+  server.failures.push(200);
+  await assert.rejects(
+    blobs.join("joined", [
+      { key: "a", size: 6 * MIB },
+      { key: "b", size: 6 * MIB },
+    ]),
+  );
+  assert.deepEqual([server.unfinished.size, [...server.objects.keys()]], [0, ["some/prefix/a"]]);
+});
+
 test("a storage that stumbles is asked again, one that refuses says so", { timeout: 60_000 }, async () => {
   await using fixture = await open();
   const { blobs, server } = fixture;

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
-import { assertBlobKey, type BlobStore, BlobTooLargeError, type PutBlobOptions } from "./blob-store.ts";
+import { assertBlobKey, BlobMissingError, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
 import { iterateUntilAborted } from "./iterate-until-aborted.ts";
+import { planPieces, type Slice } from "./plan-pieces.ts";
 
 /**
  * Blobs in a bucket of S3 or of anything that speaks its protocol.
@@ -49,11 +50,48 @@ export async function openS3BlobStore(options: {
     return { key, size: head.ContentLength ?? 0, modifiedAt: head.LastModified?.getTime() ?? 0 };
   };
 
-  return {
-    async put(key, content, putOptions = {}) {
-      const object = toObject(key);
-      const written = await upload(sdk, client, object, content, putOptions);
+  const copySlice = async (parts: PartWriter, partNumber: number, slice: Slice): Promise<void> => {
+    const { Bucket, Key } = toObject(slice.key);
+    const source = `${Bucket}/${Key.split("/").map(encodeURIComponent).join("/")}`;
+    const copied = orUndefined(
+      parts.copy(partNumber, source, `bytes=${slice.start}-${slice.end}`).then(() => true),
+    );
+    if ((await copied) === undefined) throw new BlobMissingError(slice.key);
+  };
+  const readSlices = async (slices: readonly Slice[]): Promise<Uint8Array> => {
+    const pieces: Uint8Array[] = [];
+    for (const slice of slices) {
+      const bytes = await (await get(slice.key, slice))?.Body?.transformToByteArray();
+      if (bytes === undefined) throw new BlobMissingError(slice.key);
+      pieces.push(bytes);
+    }
+    return Buffer.concat(pieces);
+  };
+
+  const blobs: BlobStore & AsyncDisposable = {
+    async put(key, content, { maxBytes, signal } = {}) {
+      const storage = { sdk, client, object: toObject(key), signal };
+      const written = await orAborted(upload(storage, content, maxBytes), signal);
       return { key, ...written, modifiedAt: Date.now() };
+    },
+    async join(key, sources, { signal } = {}) {
+      const size = sources.reduce((sum, source) => sum + source.size, 0);
+      if (size === 0) return await blobs.put(key, new Uint8Array());
+      const storage = { sdk, client, object: toObject(key), signal };
+      const filling = uploadInParts(storage, async (parts) => {
+        let partNumber = 0;
+        const lanes = planPieces(sources)[Symbol.iterator]();
+        const fillLane = async (): Promise<void> => {
+          for (const piece of lanes) {
+            partNumber += 1;
+            if (piece.kind === "copy") await copySlice(parts, partNumber, piece.slice);
+            else await parts.send(partNumber, await readSlices(piece.slices));
+          }
+        };
+        await Promise.all(Array.from({ length: JOINS_AT_ONCE }, fillLane));
+      });
+      await orAborted(filling, signal);
+      return { key, size, modifiedAt: Date.now() };
     },
     // The SDK's body is a Node stream in Node.
     open: async (key, range) => (await get(key, range))?.Body as Readable | undefined,
@@ -85,6 +123,7 @@ export async function openS3BlobStore(options: {
       client.destroy();
     },
   };
+  return blobs;
 }
 
 /** The storage's URL cannot be used: says what is wrong and what it should look like. */
@@ -98,8 +137,10 @@ export class StorageUrlError extends Error {
 type Sdk = typeof import("@aws-sdk/client-s3");
 type ObjectName = { readonly Bucket: string; readonly Key: string };
 
-/** Parts of this size are held in memory while they are sent; 10,000 of them are the largest blob, 80 GiB. */
+/** Two parts of this size are held in memory while they are sent; 10,000 of them are the largest blob, 80 GiB. */
 const PART_BYTES = 8 * 1024 * 1024;
+/** So many pieces of a joined blob are copied or sent at the same time. */
+const JOINS_AT_ONCE = 8;
 
 async function loadSdk(): Promise<Sdk> {
   try {
@@ -139,71 +180,117 @@ function parseStorageUrl(text: string): { bucket: string; prefix: string; config
   };
 }
 
-/** One request for what fits into a part, else a multipart upload, which becomes visible at its end or not at all. */
+interface Storage {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly object: ObjectName;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One request for what fits into a part, else a multipart upload. */
 async function upload(
-  sdk: Sdk,
-  client: S3Client,
-  object: ObjectName,
+  storage: Storage,
   content: Uint8Array | Readable | AsyncIterable<Uint8Array>,
-  { maxBytes = Number.POSITIVE_INFINITY, signal }: PutBlobOptions,
+  maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<{ size: number; sha256: string }> {
+  const { sdk, client, object, signal } = storage;
+  signal?.throwIfAborted();
   const hash = createHash("sha256");
   let size = 0;
-  const send = signal === undefined ? {} : { abortSignal: signal };
-  signal?.throwIfAborted();
-  let uploadId: string | undefined;
-  const parts: { PartNumber: number; ETag: string | undefined }[] = [];
-  const sendPart = async (part: Uint8Array): Promise<void> => {
-    uploadId ??= (await client.send(new sdk.CreateMultipartUploadCommand(object), send)).UploadId;
-    const PartNumber = parts.length + 1;
-    const { ETag } = await client.send(
-      new sdk.UploadPartCommand({ ...object, UploadId: uploadId, PartNumber, Body: part }),
-      send,
-    );
-    parts.push({ PartNumber, ETag });
-  };
-  try {
-    let gathered: Uint8Array[] = [];
-    let gatheredBytes = 0;
-    const chunks = content instanceof Uint8Array ? [content] : iterateUntilAborted(content, signal);
-    for await (const chunk of chunks) {
-      size += chunk.byteLength;
-      if (size > maxBytes) throw new BlobTooLargeError(maxBytes);
-      hash.update(chunk);
-      gathered.push(chunk);
-      gatheredBytes += chunk.byteLength;
-      if (gatheredBytes < PART_BYTES) continue;
-      await sendPart(Buffer.concat(gathered, gatheredBytes));
-      gathered = [];
-      gatheredBytes = 0;
-    }
-    const rest = Buffer.concat(gathered, gatheredBytes);
-    if (uploadId === undefined) {
-      await client.send(
-        new sdk.PutObjectCommand({ ...object, Body: rest, ContentLength: rest.length }),
-        send,
-      );
-    } else {
-      if (rest.length > 0) await sendPart(rest);
-      await client.send(
-        new sdk.CompleteMultipartUploadCommand({
-          ...object,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: parts },
-        }),
-        send,
-      );
-    }
-    return { size, sha256: hash.digest("hex") };
-  } catch (error) {
-    if (uploadId !== undefined) {
-      const abort = new sdk.AbortMultipartUploadCommand({ ...object, UploadId: uploadId });
-      // What an abort leaves behind costs room only; the bucket's lifecycle rule for unfinished uploads takes it.
-      await client.send(abort).catch(() => {});
-    }
-    // The SDK has an error of its own for an abort; callers wait for the signal's reason.
-    throw signal?.aborted ? signal.reason : error;
+  const chunks = content instanceof Uint8Array ? [content] : iterateUntilAborted(content, signal);
+  const pieces = gather(chunks, (chunk) => {
+    size += chunk.byteLength;
+    if (size > maxBytes) throw new BlobTooLargeError(maxBytes);
+    hash.update(chunk);
+  });
+  const { value: first = Buffer.of() } = await pieces.next();
+  const { value: second } = await pieces.next();
+  if (second === undefined) {
+    const put = new sdk.PutObjectCommand({ ...object, Body: first, ContentLength: first.length });
+    await client.send(put, toSendOptions(signal));
+  } else {
+    await uploadInParts(storage, async (parts) => {
+      await parts.send(1, first);
+      await parts.send(2, second);
+      let partNumber = 3;
+      for await (const piece of pieces) await parts.send(partNumber++, piece);
+    });
   }
+  return { size, sha256: hash.digest("hex") };
+}
+
+/** Pieces of a part's size; only the last may be smaller. */
+async function* gather(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  onChunk: (chunk: Uint8Array) => void,
+): AsyncGenerator<Buffer, void, undefined> {
+  let gathered: Uint8Array[] = [];
+  let gatheredBytes = 0;
+  for await (const chunk of chunks) {
+    onChunk(chunk);
+    gathered.push(chunk);
+    gatheredBytes += chunk.byteLength;
+    if (gatheredBytes < PART_BYTES) continue;
+    yield Buffer.concat(gathered, gatheredBytes);
+    gathered = [];
+    gatheredBytes = 0;
+  }
+  if (gatheredBytes > 0) yield Buffer.concat(gathered, gatheredBytes);
+}
+
+interface PartWriter {
+  send(partNumber: number, bytes: Uint8Array): Promise<void>;
+  /** Copied inside the storage. */
+  copy(partNumber: number, source: string, range: string): Promise<void>;
+}
+
+/** An object in parts: it becomes visible when `fill` has ended, or not at all. */
+async function uploadInParts(
+  { sdk, client, object, signal }: Storage,
+  fill: (parts: PartWriter) => Promise<void>,
+): Promise<void> {
+  const options = toSendOptions(signal);
+  const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(object), options);
+  const parts: { PartNumber: number; ETag: string | undefined }[] = [];
+  try {
+    await fill({
+      async send(PartNumber, Body) {
+        const part = new sdk.UploadPartCommand({ ...object, UploadId, PartNumber, Body });
+        parts.push({ PartNumber, ETag: (await client.send(part, options)).ETag });
+      },
+      async copy(PartNumber, CopySource, CopySourceRange) {
+        const part = new sdk.UploadPartCopyCommand({
+          ...object,
+          UploadId,
+          PartNumber,
+          CopySource,
+          CopySourceRange,
+        });
+        parts.push({ PartNumber, ETag: (await client.send(part, options)).CopyPartResult?.ETag });
+      },
+    });
+    parts.sort((a, b) => a.PartNumber - b.PartNumber);
+    await client.send(
+      new sdk.CompleteMultipartUploadCommand({ ...object, UploadId, MultipartUpload: { Parts: parts } }),
+      options,
+    );
+  } catch (error) {
+    const abort = new sdk.AbortMultipartUploadCommand({ ...object, UploadId });
+    // What an abort leaves behind costs room only; the bucket's lifecycle rule for unfinished uploads takes it.
+    await client.send(abort).catch(() => {});
+    throw error;
+  }
+}
+
+function toSendOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+/** The SDK has an error of its own for an abort; callers wait for the signal's reason. */
+async function orAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return await answer.catch((error: unknown) => {
+    throw signal?.aborted ? signal.reason : error;
+  });
 }
 
 async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import type { AccountId } from "../ids.ts";
-import { type BlobStore, BlobTooLargeError } from "./blob-store.ts";
+import { BlobMissingError, type BlobStore, BlobTooLargeError } from "./blob-store.ts";
 import { createFilePath, createUnguessableId } from "./file-path.ts";
 import { createBlobKey, formatAcl, insertFile, parseStoredAcl, type StoredBlob } from "./file-rows.ts";
 import type { FileAcl, StoredFile } from "./file-store.ts";
@@ -226,16 +227,17 @@ export function createUploadStore(parts: {
       const chosen = chooseParts(stored, given);
       if (!Array.isArray(chosen)) return chosen;
       if (sumSizes(chosen) > maxBytes) throw new BlobTooLargeError(maxBytes);
+      const key = createBlobKey("files");
       try {
-        const blob = await store(createBlobKey("files"), concatenate(blobs, chosen), {
-          ...(signal === undefined ? {} : { signal }),
-        });
+        const sources = chosen.map((part) => ({ key: part.blob_key, size: part.size }));
+        const { size } = await blobs.join(key, sources, signal === undefined ? {} : { signal });
         // "closed" here means that another completion was first: its file is the answer to both.
-        await finish(upload, blob);
+        await finish(upload, { key, size, sha256: hashParts(chosen) });
       } catch (error) {
-        if (!(error instanceof PartGoneError)) throw error;
+        if (!(error instanceof BlobMissingError)) throw error;
+        // Replaced, or used up by another completion.
         if (!(await find(upload.id))?.isComplete)
-          return { kind: "changed_part", partNumber: error.partNumber };
+          return { kind: "changed_part", partNumber: findPart(chosen, error.key) };
       }
       return done;
     },
@@ -301,25 +303,17 @@ function chooseParts(
   return chosen;
 }
 
-async function* concatenate(
-  blobs: BlobStore,
-  parts: readonly PartRow[],
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for (const part of parts) {
-    const content = await blobs.open(part.blob_key);
-    if (content === undefined) throw new PartGoneError(part.part_number);
-    yield* content as AsyncIterable<Uint8Array>;
-  }
+/** Names the whole by its parts, which are not read again: their hashes hashed, and their number. */
+function hashParts(parts: readonly PartRow[]): string {
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) return only.sha256;
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part.sha256, "hex");
+  return `${hash.digest("hex")}-${parts.length}`;
 }
 
-/** A part went away while it was being read: replaced, or used up by another completion. */
-class PartGoneError extends Error {
-  readonly partNumber: number;
-  constructor(partNumber: number) {
-    super(`Part ${partNumber} is gone.`);
-    this.name = "PartGoneError";
-    this.partNumber = partNumber;
-  }
+function findPart(parts: readonly PartRow[], blobKey: string): number {
+  return parts.find((part) => part.blob_key === blobKey)?.part_number ?? 1;
 }
 
 function sumSizes(parts: readonly PartRow[]): number {

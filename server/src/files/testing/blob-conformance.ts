@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
-import { type BlobInfo, type BlobStore, BlobTooLargeError } from "../blob-store.ts";
+import { type BlobInfo, BlobMissingError, type BlobStore, BlobTooLargeError } from "../blob-store.ts";
 
 /** A store under test, empty, and how to give it back. */
 export interface BlobFixture extends AsyncDisposable {
@@ -156,6 +156,83 @@ export function testBlobStore(name: string, openFixture: () => Promise<BlobFixtu
         assert.ok(bytes.equals((await blobs.read(key)) ?? Buffer.of(1))),
       ),
     );
+  });
+
+  check("a joined blob is its pieces in order, of any size, and no longer needs them", async (blobs) => {
+    const pieces = [6_000_000, 0, 1, 70_000, 5_300_000, 0, 12].map((size, index) => ({
+      key: `parts/piece-${index}`,
+      bytes: randomBytes(size),
+    }));
+    for (const { key, bytes } of pieces) await blobs.put(key, bytes);
+    const sources = pieces.map(({ key, bytes }) => ({ key, size: bytes.length }));
+    const whole = Buffer.concat(pieces.map(({ bytes }) => bytes));
+    const info = await blobs.join("files/joined", sources);
+    assert.equal(info.size, whole.length);
+    for (const { key } of pieces) assert.equal(await blobs.remove(key), true);
+    assert.equal((await blobs.find("files/joined"))?.size, whole.length);
+    assert.ok(whole.equals((await blobs.read("files/joined")) ?? Buffer.of()));
+    for (const [start, end] of [
+      [0, 0],
+      [5_999_999, 6_000_001],
+      [6_000_000, 6_000_000],
+      [6_000_002, 6_070_500],
+      [100, whole.length - 2],
+      [whole.length - 13, whole.length - 1],
+    ] as const) {
+      const part = await blobs.open("files/joined", { start, end });
+      assert.ok(part !== undefined);
+      assert.ok((await buffer(part)).equals(whole.subarray(start, end + 1)), `${start}-${end}`);
+    }
+    const keys: string[] = [];
+    for await (const { key, size } of blobs.list("")) keys.push(`${key} ${size}`);
+    assert.deepEqual(keys, [`files/joined ${whole.length}`]);
+    assert.equal(await blobs.remove("files/joined"), true);
+    assert.equal(await blobs.find("files/joined"), undefined);
+    assert.equal(await blobs.open("files/joined"), undefined);
+    assert.equal(await blobs.remove("files/joined"), false);
+  });
+
+  check("a blob may be joined of nothing, of joined blobs, and in place of another", async (blobs) => {
+    await blobs.put("a", Buffer.from("one "));
+    await blobs.put("b", Buffer.from("two "));
+    const read = async (key: string): Promise<string> =>
+      Buffer.from((await blobs.read(key)) ?? []).toString();
+    const [a, b] = [
+      { key: "a", size: 4 },
+      { key: "b", size: 4 },
+    ];
+    await blobs.join("none", []);
+    assert.equal((await blobs.find("none"))?.size, 0);
+    await blobs.join("ab", [a, b]);
+    await blobs.join("aba", [{ key: "ab", size: 8 }, a]);
+    assert.equal(await read("aba"), "one two one ");
+    await blobs.join("aba", [b, b]);
+    assert.equal(await read("aba"), "two two ");
+    await blobs.put("aba", Buffer.from("plain"));
+    assert.equal(await read("aba"), "plain");
+    await blobs.join("aba", [a]);
+    assert.equal(await read("aba"), "one ");
+  });
+
+  check("a join of a piece that is gone, or that is aborted, leaves nothing", async (blobs) => {
+    await blobs.put("there", randomBytes(6_000_000));
+    const sources = [
+      { key: "there", size: 6_000_000 },
+      { key: "gone", size: 6_000_000 },
+    ];
+    await assert.rejects(
+      blobs.join("joined", sources),
+      (error) => error instanceof BlobMissingError && error.key === "gone",
+    );
+    await assert.rejects(blobs.join("joined", [{ key: "gone", size: 3 }, ...sources]), BlobMissingError);
+    await assert.rejects(
+      blobs.join("joined", sources, { signal: AbortSignal.abort(new Error("enough")) }),
+      /enough/,
+    );
+    assert.equal(await blobs.find("joined"), undefined);
+    const keys: string[] = [];
+    for await (const { key } of blobs.list("")) keys.push(key);
+    assert.deepEqual(keys, ["there"]);
   });
 
   check("racing writers of one key leave one of their contents, whole", async (blobs) => {

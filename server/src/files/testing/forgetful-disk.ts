@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, rename } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Disk } from "../disk-blob-store.ts";
 
@@ -83,7 +83,16 @@ export function createForgetfulDisk(root: string): ForgetfulDisk {
       if (node === undefined) throw new Error(`${from} was not made through this disk`);
       folderOf(from).now.delete(basename(from));
       folderOf(to).now.set(basename(to), node);
-      if ("written" in node && !node.written.equals(node.synced)) torn.push(to);
+      if (!isSynced(node)) torn.push(to);
+      if ("written" in node) return;
+      folders.delete(from);
+      folders.set(to, node);
+    },
+    async link(from: string, to: string): Promise<void> {
+      await link(from, to);
+      const node = folderOf(from).now.get(basename(from));
+      if (node === undefined) throw new Error(`${from} was not made through this disk`);
+      folderOf(to).now.set(basename(to), node);
     },
   };
   return {
@@ -101,6 +110,12 @@ export function createForgetfulDisk(root: string): ForgetfulDisk {
       return found;
     },
   };
+}
+
+/** Of a folder: that it would have all its files, whole. */
+function isSynced(node: Inode | Folder): boolean {
+  if ("written" in node) return node.written.equals(node.synced);
+  return [...node.now].every(([name, inner]) => node.synced.get(name) === inner && isSynced(inner));
 }
 
 function createFolder(): Folder {

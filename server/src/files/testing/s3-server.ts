@@ -11,6 +11,8 @@ export interface S3Server extends AsyncDisposable {
   readonly objects: Map<string, StoredObject>;
   /** Multipart uploads that were neither completed nor aborted. */
   readonly unfinished: Map<string, Map<number, Buffer>>;
+  /** Sizes of the parts that were copied inside the storage. */
+  readonly copied: readonly number[];
   /** The next answers, instead of what would be answered; for failures. */
   readonly failures: number[];
 }
@@ -27,6 +29,7 @@ export async function startS3Server(): Promise<S3Server> {
   const objects = new Map<string, StoredObject>();
   const unfinished = new Map<string, Map<number, Buffer>>();
   const failures: number[] = [];
+  const copied: number[] = [];
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? "/", "http://localhost");
@@ -50,6 +53,8 @@ export async function startS3Server(): Promise<S3Server> {
       case "HEAD":
         return send(request, response, objects.get(key));
       case "PUT":
+        if (request.headers["x-amz-copy-source"] !== undefined)
+          return copyPart(request, response, parts, Number(query.get("partNumber")));
         if (parts === undefined) objects.set(key, { bytes: body, modifiedAt: new Date() });
         else parts.set(Number(query.get("partNumber")), body);
         response.setHeader("etag", hash(body)).end();
@@ -84,6 +89,26 @@ export async function startS3Server(): Promise<S3Server> {
     }
   };
 
+  const copyPart = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    parts: Map<number, Buffer> | undefined,
+    partNumber: number,
+  ): void => {
+    const [, ...name] = decodeURIComponent(String(request.headers["x-amz-copy-source"])).split("/");
+    const source = objects.get(name.join("/"));
+    if (source === undefined) {
+      fail(response, 404, "NoSuchKey");
+      return;
+    }
+    const [, start = "0", end] =
+      /^bytes=(\d+)-(\d+)$/.exec(String(request.headers["x-amz-copy-source-range"])) ?? [];
+    const bytes = source.bytes.subarray(Number(start), end === undefined ? undefined : Number(end) + 1);
+    copied.push(bytes.length);
+    parts?.set(partNumber, bytes);
+    xml(response, `<CopyPartResult><ETag>${hash(bytes)}</ETag></CopyPartResult>`);
+  };
+
   const list = (response: ServerResponse, query: URLSearchParams): void => {
     const after = query.get("continuation-token") ?? "";
     const keys = [...objects.keys()]
@@ -111,6 +136,7 @@ export async function startS3Server(): Promise<S3Server> {
     url: `s3://bucket/some/prefix?endpoint=${encodeURIComponent(endpoint)}`,
     objects,
     unfinished,
+    copied,
     failures,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
