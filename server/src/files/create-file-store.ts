@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { CursorError } from "../cursor-error.ts";
 import type { Database, SqlValue } from "../database/database.ts";
 import type { Logger } from "../logger.ts";
 import type { BlobStore } from "./blob-store.ts";
@@ -65,6 +66,17 @@ export function createFileStore(parts: FileStoreParts): FileStore {
       return changed > 0;
     },
 
+    async setExpiry(path, expiresAt) {
+      const at = expiresAt === null ? null : Math.round(expiresAt);
+      const changed = await database.transaction((tx) =>
+        tx.run(
+          "UPDATE files SET expires_at = $1 WHERE path = $2 AND (expires_at IS NULL OR expires_at > $3)",
+          [at, path, clock.now()],
+        ),
+      );
+      return changed > 0;
+    },
+
     async list(filter) {
       const { where, parameters } = createCondition(filter, clock.now());
       const rows = await database.read((tx) =>
@@ -113,22 +125,41 @@ function createCondition(filter: FileFilter, now: number): { where: string; para
     const pattern = `%${filter.search.toLowerCase().replace(/[\\%_]/g, "\\$&")}%`;
     conditions.push(`lower(file_name) LIKE ${add(pattern)} ESCAPE '\\'`);
   }
-  const after = filter.cursor === undefined ? undefined : decodeCursor(filter.cursor);
-  if (after !== undefined) {
-    const createdAt = add(after.createdAt);
+  if (filter.media !== undefined) conditions.push(MEDIA_CONDITIONS[filter.media]);
+  if (filter.endpointIds !== undefined)
     conditions.push(
-      `(created_at < ${createdAt} OR (created_at = ${createdAt} AND path < ${add(after.path)}))`,
+      filter.endpointIds.length === 0
+        ? "1 = 0"
+        : `endpoint_id IN (${filter.endpointIds.map(add).join(", ")})`,
     );
+  if (filter.startAt !== undefined) conditions.push(`created_at >= ${add(Math.ceil(filter.startAt))}`);
+  if (filter.endAt !== undefined) conditions.push(`created_at < ${add(Math.ceil(filter.endAt))}`);
+  if (filter.isKept !== undefined) conditions.push(`expires_at IS ${filter.isKept ? "" : "NOT "}NULL`);
+  if (filter.expiresBefore !== undefined)
+    conditions.push(`expires_at < ${add(Math.ceil(filter.expiresBefore))}`);
+  if (filter.cursor !== undefined) {
+    const after = decodeCursor(filter.cursor);
+    conditions.push(`(created_at, path) < (${add(after.createdAt)}, ${add(after.path)})`);
   }
   return { where: conditions.join(" AND "), parameters };
 }
+
+/** Content types are kept in lower case. */
+const MEDIA_CONDITIONS: Readonly<Record<NonNullable<FileFilter["media"]>, string>> = {
+  image: "content_type LIKE 'image/%'",
+  video: "content_type LIKE 'video/%'",
+  audio: "content_type LIKE 'audio/%'",
+  other:
+    "content_type NOT LIKE 'image/%' AND content_type NOT LIKE 'video/%' AND content_type NOT LIKE 'audio/%'",
+};
 
 function encodeCursor(row: FileRow): string {
   return Buffer.from(`${row.created_at}:${row.path}`).toString("base64url");
 }
 
-function decodeCursor(cursor: string): { createdAt: number; path: string } | undefined {
+function decodeCursor(cursor: string): { readonly createdAt: number; readonly path: string } {
   const [, createdAt, path] =
     /^(\d{1,15}):(.+)$/s.exec(Buffer.from(cursor, "base64url").toString("utf8")) ?? [];
-  return path === undefined ? undefined : { createdAt: Number(createdAt), path };
+  if (path === undefined) throw new CursorError();
+  return { createdAt: Number(createdAt), path };
 }

@@ -10,6 +10,7 @@ export interface FileRow {
   readonly blob_key: string;
   readonly account_id: string;
   readonly request_id: string | null;
+  readonly endpoint_id: string | null;
   readonly file_name: string;
   readonly content_type: string;
   readonly size: number;
@@ -41,6 +42,7 @@ export async function insertFile(
     blob_key: blob.key,
     account_id: file.accountId,
     request_id: file.requestId,
+    endpoint_id: file.endpointId ?? null,
     file_name: file.fileName,
     content_type: file.contentType,
     size: blob.size,
@@ -77,6 +79,7 @@ export function parseFile(row: FileRow): StoredFile {
     blobKey: row.blob_key,
     accountId: row.account_id as AccountId,
     requestId: row.request_id as RequestId | null,
+    endpointId: row.endpoint_id,
     fileName: row.file_name,
     contentType: row.content_type,
     size: row.size,

@@ -22,7 +22,9 @@ export interface FileStore {
   remove(path: string): Promise<boolean>;
   /** Replaces the rules; those that name no account are dropped. False when there is no such file. */
   setAcl(path: string, acl: FileAcl): Promise<boolean>;
-  /** Newest first. */
+  /** Sets when the file expires, epoch ms; null: never. False when there is no such file. */
+  setExpiry(path: string, expiresAt: number | null): Promise<boolean>;
+  /** Newest first. @throws CursorError for a cursor that no page gave out */
   list(filter: FileFilter): Promise<FilePage>;
   /** Bytes of the files this account keeps, unfinished uploads included. */
   getStoredBytes(accountId: AccountId): Promise<number>;
@@ -37,6 +39,8 @@ export interface NewFile {
   readonly accountId: AccountId;
   /** The request that made it; null for uploads. */
   readonly requestId: RequestId | null;
+  /** The endpoint whose output it is. */
+  readonly endpointId?: string;
   /** As the caller gave it; sanitised for the path. */
   readonly fileName: string;
   readonly contentType: string;
@@ -60,6 +64,7 @@ export interface StoredFile {
   readonly blobKey: string;
   readonly accountId: AccountId;
   readonly requestId: RequestId | null;
+  readonly endpointId: string | null;
   readonly fileName: string;
   readonly contentType: string;
   readonly size: number;
@@ -85,8 +90,19 @@ export interface FileAcl {
 export interface FileFilter {
   readonly accountId?: AccountId;
   readonly requestId?: RequestId;
+  /** Part of the file's name, in any case. */
   readonly search?: string;
   readonly kind?: "upload" | "output";
+  /** By the first half of the content type; `other` is everything but pictures, video and sound. */
+  readonly media?: "image" | "video" | "audio" | "other";
+  readonly endpointIds?: readonly string[];
+  /** On createdAt, epoch ms: inclusive start, exclusive end. */
+  readonly startAt?: number;
+  readonly endAt?: number;
+  /** Those that are kept for ever, or those that expire. */
+  readonly isKept?: boolean;
+  /** Those that expire before this time, epoch ms. */
+  readonly expiresBefore?: number;
   readonly limit: number;
   readonly cursor?: string;
 }

@@ -1,3 +1,4 @@
+import { CursorError } from "../cursor-error.ts";
 import type { SqlValue } from "../database/database.ts";
 import type { QueueContext } from "./queue-context.ts";
 import type { RequestFilter, RequestPage } from "./request-queue.ts";
@@ -162,12 +163,4 @@ function decodeCursor(cursor: string): { readonly value: number; readonly number
   const match = /^(-?\d{1,15}):(\d{1,15})$/.exec(Buffer.from(cursor, "base64url").toString("latin1"));
   if (match === null) throw new CursorError();
   return { value: Number(match[1]), number: Number(match[2]) };
-}
-
-/** The caller's cursor is not one that a page gave out: a 4xx for the caller. */
-export class CursorError extends Error {
-  constructor() {
-    super("The cursor is not valid. Use next_cursor of the page before as it is, or leave it out.");
-    this.name = "CursorError";
-  }
 }

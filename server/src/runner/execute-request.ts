@@ -203,6 +203,7 @@ async function keep(
       files,
       schema: manifest.output,
       accountId,
+      endpointId,
       requestId,
       expiresAt: getExpiry(lifecycle, clock.now(), parts.fileRetentionMs),
       ...(lifecycle.acl === undefined ? {} : { acl: lifecycle.acl }),

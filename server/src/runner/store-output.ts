@@ -25,6 +25,7 @@ export interface StoreOutputOptions {
   readonly schema: JsonSchema;
   readonly accountId: AccountId;
   readonly requestId: RequestId;
+  readonly endpointId: string;
   /** Epoch milliseconds; null: the files are kept for ever. */
   readonly expiresAt: number | null;
   readonly acl?: FileAcl;
@@ -93,11 +94,12 @@ async function storeArtifact(artifact: ArtifactMessage, options: StoreOutputOpti
   const size = { ...(width === undefined ? {} : { width }), ...(height === undefined ? {} : { height }) };
   const file = { content_type: contentType, file_name: fileName, file_size: bytes.byteLength, ...size };
   if (inline) return { path: null, bytes, file };
-  const { files, accountId, requestId, expiresAt, acl, signal } = options;
+  const { files, accountId, requestId, endpointId, expiresAt, acl, signal } = options;
   const stored = await files.create(
     {
       accountId,
       requestId,
+      endpointId,
       fileName,
       contentType,
       expiresAt,

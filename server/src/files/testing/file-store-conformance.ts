@@ -4,8 +4,10 @@ import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 import type { AccountId, RequestId } from "../../ids.ts";
 import { silentLogger } from "../../logger.ts";
+import { createArchiveStore, measureZip, zipFiles } from "../archives.ts";
 import { createFileStore } from "../create-file-store.ts";
 import { FILE_PATH } from "../file-path.ts";
 import type { NewFile } from "../file-store.ts";
@@ -126,8 +128,83 @@ export function testFileStore(name: string, open: () => Promise<TestStorage>): v
     assert.deepEqual(await names({ search: "UPLOAD_3" }), ["Upload_3.png"]);
     assert.deepEqual(await names({ search: "100%" }), ["out 100%.png"]);
     assert.deepEqual(await names({ search: "%" }), ["out 100%.png"]);
-    assert.deepEqual(await names({ cursor: "nonsense", accountId: bob }), ["b.png"]);
+    await assert.rejects(files.list({ cursor: "nonsense", limit: 5 }), { name: "CursorError" });
   });
+
+  check("files are filtered by what they are, what made them, their age and their expiry", async () => {
+    await using storage = await open();
+    const { files, clock } = storage;
+    const request = "0190a5f0-0000-7000-8000-000000000001" as RequestId;
+    const startAt = clock.now();
+    await files.create(picture({ fileName: "a.png" }), Buffer.of(1));
+    clock.advance(10_000);
+    const made = { requestId: request, endpointId: "test/echo" };
+    const output = await files.create(
+      picture({ ...made, fileName: "b.mp4", contentType: "video/mp4", expiresAt: clock.now() + 60_000 }),
+      Buffer.of(1),
+    );
+    assert.equal(output.endpointId, "test/echo");
+    assert.equal((await files.find(output.path))?.endpointId, "test/echo");
+    clock.advance(10_000);
+    await files.create(picture({ fileName: "c.json", contentType: "application/json" }), Buffer.of(1));
+    const names = async (filter: object): Promise<string> =>
+      (await files.list({ limit: 50, ...filter })).files.map((file) => file.fileName).join(" ");
+    assert.equal(await names({ media: "image" }), "a.png");
+    assert.equal(await names({ media: "video" }), "b.mp4");
+    assert.equal(await names({ media: "audio" }), "");
+    assert.equal(await names({ media: "other" }), "c.json");
+    assert.equal(await names({ endpointIds: ["test/other", "test/echo"] }), "b.mp4");
+    assert.equal(await names({ endpointIds: [] }), "");
+    assert.equal(await names({ startAt: startAt + 5_000 }), "c.json b.mp4");
+    assert.equal(await names({ endAt: startAt + 5_000 }), "a.png");
+    assert.equal(await names({ isKept: true }), "c.json a.png");
+    assert.equal(await names({ isKept: false }), "b.mp4");
+    assert.equal(await names({ expiresBefore: clock.now() + 30_000 }), "");
+    assert.equal(await names({ expiresBefore: clock.now() + 90_000 }), "b.mp4");
+  });
+
+  check("a file's expiry is set, moved and taken away, but not of one that has expired", async () => {
+    await using storage = await open();
+    const { files, clock } = storage;
+    const { path } = await files.create(picture(), Buffer.of(1));
+    assert.equal(await files.setExpiry(path, clock.now() + 60_000.4), true);
+    assert.equal(await files.setExpiry(path, null), true);
+    clock.advance(120_000);
+    assert.ok(await files.find(path));
+    assert.equal(await files.setExpiry(path, clock.now() + 60_000), true);
+    clock.advance(120_000);
+    assert.equal(await files.find(path), undefined);
+    assert.equal(await files.setExpiry(path, null), false);
+    assert.equal(await files.setExpiry("files/b/00000000/none", null), false);
+  });
+
+  check(
+    "a choice of files is kept for an hour, over a restart, and packed as a ZIP of known length",
+    async () => {
+      const first = await open();
+      const one = await first.files.create(picture({ fileName: "../a/fox.png" }), Buffer.from("one"));
+      const two = await first.files.create(picture({ fileName: "fox.png" }), Buffer.from("two"));
+      const again = await first.files.create(picture({ fileName: "fox.png" }), Buffer.alloc(0));
+      const { id } = await createArchiveStore(first).create(
+        alice,
+        [one, two, again].map(({ path }) => path),
+      );
+      await using storage = await first.reopen();
+      const archives = createArchiveStore(storage);
+      const found = await archives.find(id);
+      assert.deepEqual(found?.paths, [one.path, two.path, again.path]);
+      assert.equal(found?.accountId, alice);
+      const zip = new Response(zipFiles(storage.files, [one, two, again]));
+      const bytes = Buffer.from(await zip.arrayBuffer());
+      assert.equal(BigInt(bytes.length), measureZip([one, two, again]));
+      assert.deepEqual(unzipStored(bytes), { "fox.png": "one", "fox-2.png": "two", "fox-3.png": "" });
+      await storage.files.remove(two.path);
+      await assert.rejects(new Response(zipFiles(storage.files, [one, two])).arrayBuffer());
+      assert.equal(await archives.find("nothing"), undefined);
+      storage.clock.advance(2 * 3_600_000);
+      assert.equal(await archives.find(id), undefined);
+    },
+  );
 
   check(
     "rules that name nobody are dropped, those that name an account by nickname or id are kept",
@@ -216,6 +293,24 @@ export function testFileStore(name: string, open: () => Promise<TestStorage>): v
       assert.equal((await listBlobKeys(blobs)).length, 12);
     },
   );
+}
+
+/** Names and contents by the directory at the end, as an unpacking program reads them. */
+function unzipStored(zip: Buffer): Readonly<Record<string, string>> {
+  const end = zip.lastIndexOf(Buffer.from("PK\x05\x06", "latin1"));
+  const contents: Record<string, string> = {};
+  let at = zip.readUInt32LE(end + 16);
+  for (let count = zip.readUInt16LE(end + 10); count > 0; count--) {
+    const [nameLength, extraLength] = [zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30)];
+    const name = zip.toString("utf8", at + 46, at + 46 + nameLength);
+    const size = zip.readUInt32LE(at + 24);
+    const local = zip.readUInt32LE(at + 42);
+    const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
+    contents[name] = zip.toString("utf8", start, start + size);
+    assert.equal(zip.readUInt32LE(at + 16), crc32(zip.subarray(start, start + size)));
+    at += 46 + nameLength + extraLength + zip.readUInt16LE(at + 32);
+  }
+  return contents;
 }
 
 function fail(): Promise<never> {

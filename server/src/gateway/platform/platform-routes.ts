@@ -1,9 +1,10 @@
-import { CursorError } from "../../queue/list-requests.ts";
+import { CursorError } from "../../cursor-error.ts";
 import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { addAccountRoutes } from "./account-routes.ts";
 import { addAnalyticsRoutes } from "./analytics-routes.ts";
 import { addDeliveryRoutes } from "./delivery-routes.ts";
+import { addFileRoutes } from "./file-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
 import { createPlatformDocument } from "./platform-document.ts";
@@ -46,6 +47,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addUpdateRoutes(app, tools, context);
   addSessionRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);
+  addFileRoutes(app, tools, context);
   // Last: it answers for everything below the names that this server has not.
   addAccountRoutes(app, tools, context);
   return app;

@@ -160,6 +160,31 @@ export const ACL: Schema = object({
   rules: { type: "array", items: object({ "user*": TEXT, "decision*": DECISION }) },
 });
 
+export const FILE: Schema = object({
+  "url*": TEXT,
+  "signed_url*": {
+    type: ["string", "null"],
+    description: "Of a file that is not public: reads it for an hour without a key.",
+  },
+  "file_name*": TEXT,
+  "content_type*": TEXT,
+  "file_size*": COUNT,
+  "kind*": oneOf("upload", "output"),
+  "account_id*": ID,
+  "request_id*": MAYBE_TEXT,
+  "endpoint_id*": MAYBE_TEXT,
+  "created_at*": TIME,
+  "expires_at*": MAYBE_TIME,
+  "width*": MAYBE_NUMBER,
+  "height*": MAYBE_NUMBER,
+});
+
+/** URLs of files, as a call takes them. */
+export const FILE_URLS: Schema = { type: "array", items: TEXT, minItems: 1, maxItems: 1000 };
+
+/** Of the URLs that were given, those that name no file that the caller may see. */
+export const MISSING: Schema = { type: "array", items: TEXT };
+
 export const QUEUE: Schema = object({
   "endpoint_id*": TEXT,
   "is_offered*": BOOLEAN,
