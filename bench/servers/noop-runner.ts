@@ -35,9 +35,10 @@ export function startNoopRunner(queue: RequestQueue, live: Live): () => Promise<
 
 async function end(lease: Lease, queue: RequestQueue, live: Live): Promise<void> {
   const { requestId } = lease;
-  live.publish({ type: "changed", requestId, endpointId: NOOP_ENDPOINT, state: "running" });
+  const { accountId } = lease.request;
+  live.publish({ type: "changed", requestId, accountId, endpointId: NOOP_ENDPOINT, state: "running" });
   await queue.complete(lease, RESULT);
-  live.publish({ type: "changed", requestId, endpointId: NOOP_ENDPOINT, state: RESULT.state });
+  live.publish({ type: "changed", requestId, accountId, endpointId: NOOP_ENDPOINT, state: RESULT.state });
 }
 
 const RESULT: RequestResult = {

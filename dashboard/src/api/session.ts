@@ -23,7 +23,7 @@ export function readSession(): Session | undefined {
 }
 
 export function useSession(): Session | undefined {
-  return useSyncExternalStore(listen, readSession);
+  return useSyncExternalStore(onSessionChange, readSession);
 }
 
 /**
@@ -86,7 +86,8 @@ function tell(): void {
   for (const listener of listeners) listener();
 }
 
-function listen(listener: () => void): () => void {
+/** Calls the listener whenever somebody signs in or out, here or in another tab. */
+export function onSessionChange(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }

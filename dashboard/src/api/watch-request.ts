@@ -1,5 +1,7 @@
 import { CallError } from "./call.ts";
-import { readEvents } from "./read-events.ts";
+import { type LogLine, type WatchedEvent, watchEvents } from "./event-stream.ts";
+
+export type { LogLine } from "./event-stream.ts";
 
 /** What a submit answers, as far as the app needs it: paths on this server. */
 export interface Submitted {
@@ -9,35 +11,8 @@ export interface Submitted {
   readonly cancelPath: string;
 }
 
-export interface LogLine {
-  readonly message: string;
-  readonly level: string;
-  readonly timestamp: string;
-}
-
-export interface Status {
-  readonly status: "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED";
-  readonly queue_position?: number;
-  readonly logs?: readonly LogLine[] | null;
-  readonly metrics?: { readonly inference_time?: number | null };
-  readonly error?: string;
-}
-
-export type Shown =
-  | {
-      readonly type: "progress";
-      readonly phase: string;
-      readonly step: number;
-      readonly steps: number;
-    }
-  | {
-      readonly type: "preview";
-      readonly image: number;
-      readonly step: number;
-      readonly width: number;
-      readonly height: number;
-      readonly url: string;
-    };
+export type Status = Extract<WatchedEvent, { readonly type: "status" }>;
+export type Shown = Extract<WatchedEvent, { readonly type: "progress" | "preview" }>;
 
 export interface Watcher {
   /** A change of state or position, with all log lines so far. */
@@ -47,63 +22,48 @@ export interface Watcher {
   onLost(isLost: boolean): void;
 }
 
-const RETRY_MS = 1_000;
-
 /**
  * Follows a request until it is completed, over lost connections: the request is the server's, only the view is ours.
- * @throws CallError when the server refuses
+ * @throws CallError when the request is gone or nobody is signed in any more; the signal's reason
  */
-export async function watchRequest(request: Submitted, watcher: Watcher, signal: AbortSignal): Promise<void> {
-  const shown = new AbortController();
-  const both = AbortSignal.any([signal, shown.signal]);
-  void showUpdates(request, watcher, both);
-  try {
-    while (!signal.aborted) {
-      try {
-        // A new stream tells all log lines again.
-        const logs: LogLine[] = [];
-        for await (const status of readEvents<Status>(`${request.statusPath}/stream?logs=1`, { signal })) {
-          logs.push(...(status.logs ?? []));
-          watcher.onLost(false);
-          watcher.onStatus(status, logs);
-          if (status.status === "COMPLETED") return;
-        }
-      } catch (error) {
-        if (signal.aborted) throw error;
-        if (error instanceof CallError && error.status !== 0 && error.status < 500) throw error;
-      }
-      watcher.onLost(true);
-      await sleep(RETRY_MS, signal);
-    }
-    signal.throwIfAborted();
-  } finally {
-    shown.abort();
-  }
-}
-
-/** Steps and previews are nice to have: without them the request is followed all the same. */
-async function showUpdates({ requestId }: Submitted, watcher: Watcher, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      for await (const shown of readEvents<Shown>(`/v1/sluice/requests/${requestId}/updates`, { signal }))
-        watcher.onShown(shown);
-      return;
-    } catch {
-      await sleep(RETRY_MS, signal).catch(() => {});
-    }
-  }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+export function watchRequest(
+  { requestId }: Pick<Submitted, "requestId">,
+  watcher: Watcher,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        reject(signal.reason);
+    let logs: LogLine[] = [];
+    const end = (settle: () => void): void => {
+      stop();
+      signal.removeEventListener("abort", leave);
+      settle();
+    };
+    const leave = (): void => end(() => reject(signal.reason));
+    const stop = watchEvents(requestId, {
+      onEvent(event) {
+        switch (event.type) {
+          case "status":
+            watcher.onLost(false);
+            logs = logs.concat(event.logs ?? []);
+            watcher.onStatus(event, logs);
+            if (event.status === "COMPLETED") end(resolve);
+            break;
+          case "gone":
+            end(() => reject(new CallError(404, "The request was removed from this server.")));
+            break;
+          default:
+            watcher.onShown(event);
+        }
       },
-      { once: true },
-    );
+      // All lines are told again.
+      onOpen: () => {
+        logs = [];
+      },
+      onLost: () => watcher.onLost(true),
+      onSignedOut: () =>
+        end(() => reject(new CallError(401, "The session has ended. Sign in again; the request goes on."))),
+    });
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
   });
 }

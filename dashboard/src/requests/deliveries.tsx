@@ -1,5 +1,6 @@
 import { type ReactNode, useCallback, useState } from "react";
 import { call, describeError } from "../api/call.ts";
+import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
 
@@ -23,7 +24,11 @@ interface Deliveries {
 export function DeliveriesPanel({ id }: { readonly id: string }): ReactNode {
   const path = `/v1/sluice/requests/${encodeURIComponent(id)}/deliveries`;
   const load = useCallback((signal: AbortSignal) => call<Deliveries>(path, { signal }), [path]);
-  const { loaded, refresh } = usePolled(load, chooseInterval);
+  const isAboutThis = useCallback(
+    (event: ServerEvent) => event.type === "request" && event.request_id === id,
+    [id],
+  );
+  const { loaded, refresh } = usePolled(load, chooseInterval, isAboutThis);
   const [refusal, setRefusal] = useState<string>();
   const [delivery] = loaded.state === "loaded" ? loaded.value.deliveries : [];
   if (delivery === undefined) return null;

@@ -1,6 +1,7 @@
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { Link } from "wouter";
 import { call, describeError } from "../api/call.ts";
+import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo, formatSeconds, getRequest, type RequestDetail } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
@@ -32,12 +33,16 @@ export default function RequestPage({ id }: { readonly id: string }): ReactNode 
 
 /** A finished request does not change any more. */
 function chooseInterval(request: RequestDetail): number | undefined {
-  return request.ended_at === null ? 1_000 : undefined;
+  return request.ended_at === null ? 2_000 : undefined;
 }
 
 function Detail({ id }: { readonly id: string }): ReactNode {
   const load = useCallback((signal: AbortSignal) => getRequest(id, signal), [id]);
-  const { loaded, problem, refresh } = usePolled(load, chooseInterval);
+  const isAboutThis = useCallback(
+    (event: ServerEvent) => event.type === "request" && event.request_id === id,
+    [id],
+  );
+  const { loaded, problem, refresh } = usePolled(load, chooseInterval, isAboutThis);
   const [refusal, setRefusal] = useState<string>();
   if (loaded.state === "loading") return <p className="empty">Loading …</p>;
   if (loaded.state === "failed")

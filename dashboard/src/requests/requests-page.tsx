@@ -1,5 +1,6 @@
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { Link } from "wouter";
+import type { ServerEvent } from "../api/event-stream.ts";
 import { type Loaded, useModels } from "../api/models.ts";
 import {
   formatAgo,
@@ -14,7 +15,9 @@ import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { SignInNotice } from "../shell/sign-in.tsx";
 
-const LOOK_MS = 2_000;
+/** Events tell at once; this is for what another process of the server did. */
+const LOOK_MS = 10_000;
+const isAboutRequests = (event: ServerEvent): boolean => event.type === "request";
 
 /** What this server was asked, newest first, kept up to date. */
 export default function RequestsPage(): ReactNode {
@@ -40,7 +43,7 @@ function RequestList(): ReactNode {
     (signal: AbortSignal) => listRequests({ ...filter, ...(cursor === undefined ? {} : { cursor }) }, signal),
     [filter, cursor],
   );
-  const { loaded, problem } = usePolled(load, LOOK_MS);
+  const { loaded, problem } = usePolled(load, LOOK_MS, isAboutRequests);
   const change = (next: RequestFilter): void => {
     setTrail([]);
     setFilter({ ...filter, ...next });

@@ -1,5 +1,6 @@
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "wouter";
+import { useStreamState } from "../api/event-stream.ts";
 import { signOut, useSession } from "../api/session.ts";
 import { askToSignIn } from "./sign-in.tsx";
 import { applyTheme, readTheme, type Theme } from "./theme.ts";
@@ -38,6 +39,7 @@ export function Header(): ReactNode {
         ))}
       </nav>
       <div className="header-end">
+        <Connection />
         <ThemeButton />
         {session === undefined ? (
           <button type="button" className="button" onClick={() => askToSignIn("")}>
@@ -55,6 +57,16 @@ export function Header(): ReactNode {
         )}
       </div>
     </header>
+  );
+}
+
+/** Says that what is shown may be old; nothing while all is well. */
+function Connection(): ReactNode {
+  const state = useStreamState();
+  return (
+    <span className="connection" role="status">
+      {state === "lost" ? "Reconnecting …" : ""}
+    </span>
   );
 }
 

@@ -1,5 +1,5 @@
 import type { Progress } from "@sluice/runtime/model";
-import type { RequestId } from "../ids.ts";
+import type { AccountId, RequestId } from "../ids.ts";
 
 /**
  * Passing messages between runner and gateway: what is lost if nobody listens, and what never decides a state.
@@ -34,6 +34,8 @@ export type Update =
   | {
       readonly type: "changed";
       readonly requestId: RequestId;
+      /** Whose request it is: others are not told. */
+      readonly accountId: AccountId;
       readonly endpointId: string;
       readonly state: string;
     }

@@ -62,7 +62,7 @@ export function startHousekeeping(options: HousekeepingOptions): AsyncDisposable
 async function tell(requestId: RequestId, { queue, live }: HousekeepingOptions): Promise<void> {
   const request = await queue.find(requestId);
   if (request === undefined) return;
-  const { endpointId, state } = request;
-  live.publish({ type: "changed", requestId, endpointId, state });
+  const { accountId, endpointId, state } = request;
+  live.publish({ type: "changed", requestId, accountId, endpointId, state });
   if (state === "queued") live.wake(endpointId);
 }

@@ -31,7 +31,7 @@ export async function runDirect(
   { stopping, onFree }: { readonly stopping: AbortSignal; readonly onFree: () => void },
 ): Promise<void> {
   const { request, onStart, signal } = ticket;
-  const { id: requestId, endpointId } = request;
+  const { id: requestId, accountId, endpointId } = request;
   const { live, clock, logger, running } = parts;
   const controller = new AbortController();
   const stop = (reason: CancelReason): void => controller.abort(reason);
@@ -41,7 +41,8 @@ export async function runDirect(
   stopping.addEventListener("abort", shutDown, { once: true });
   running.set(requestId, stop);
   const startedAt = clock.now();
-  const changed = (state: string): void => live.publish({ type: "changed", requestId, endpointId, state });
+  const changed = (state: string): void =>
+    live.publish({ type: "changed", requestId, accountId, endpointId, state });
   try {
     if (stopping.aborted) shutDown();
     if (signal.aborted) leave();
@@ -90,7 +91,7 @@ function answer(
   const { request } = ticket;
   const { queue, clock, live, logger } = parts;
   ticket.answer(result);
-  const { id: requestId, endpointId, surface, createdAt } = request;
+  const { id: requestId, accountId, endpointId, surface, createdAt } = request;
   const { state, statusCode } = result;
   const hasRun = outcome !== undefined;
   reportAttempt(
@@ -109,12 +110,12 @@ function answer(
   );
   const body =
     outcome?.kind === "result" && outcome.historyBody !== undefined ? outcome.historyBody : result.body;
+  // Told once it is written: who hears of it looks.
   const record = queue.record(request, { ...result, body }, { startedAt, endedAt: clock.now() }).then(
-    () => {},
+    () => live.publish({ type: "changed", requestId, accountId, endpointId, state }),
     (error: unknown) => logger.error({ requestId, error }, "A direct run was not recorded."),
   );
   parts.keepTrack(record);
-  live.publish({ type: "changed", requestId, endpointId, state });
 }
 
 function toResult(outcome: Outcome, isCallerGone: boolean): RequestResult {

@@ -31,7 +31,7 @@ export async function runLease(
 ): Promise<void> {
   const { queue, live, clock, logger, running } = parts;
   const { requestId, request, attempt } = lease;
-  const { endpointId } = request;
+  const { accountId, endpointId } = request;
   const startedAt = clock.now();
   const controller = new AbortController();
   const stop = (reason: CancelReason): void => controller.abort(reason);
@@ -40,7 +40,8 @@ export async function runLease(
   running.set(requestId, stop);
   const isOver = new AbortController();
   const heartbeat = keepLease(lease, parts, stop, isOver.signal);
-  const changed = (state: string): void => live.publish({ type: "changed", requestId, endpointId, state });
+  const changed = (state: string): void =>
+    live.publish({ type: "changed", requestId, accountId, endpointId, state });
   const events = createRequestEvents({
     requestId,
     live,

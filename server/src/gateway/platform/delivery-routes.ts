@@ -31,7 +31,7 @@ export function addDeliveryRoutes(app: SurfaceApp, tools: SurfaceTools, context:
 
   app.post("/sluice/requests/:requestId/deliveries", requireCaller(), async (c) => {
     const request = await getRequest(c.get("caller"), c.req.param("requestId"));
-    const { id, endpointId, state, webhookUrl } = request;
+    const { id, accountId, endpointId, state, webhookUrl } = request;
     if (webhookUrl === null)
       throw new PlatformError("validation_error", "The request was submitted without a webhook.");
     if (!(await store.redeliver(id)))
@@ -39,7 +39,7 @@ export function addDeliveryRoutes(app: SurfaceApp, tools: SurfaceTools, context:
         "validation_error",
         "The request has not ended yet; its webhook is called when it does.",
       );
-    live.publish({ type: "changed", requestId: id, endpointId, state });
+    live.publish({ type: "changed", requestId: id, accountId, endpointId, state });
     return respond.json(202, formatDeliveries(await store.find(id)));
   });
 }

@@ -346,10 +346,20 @@ const OPERATIONS: readonly Operation[] = [
     answer: schemas.DELIVERIES,
   },
   {
-    path: "/sluice/requests/{request_id}/updates",
+    path: "/sluice/events",
     method: "get",
-    summary: "Steps and previews of a request as server-sent events while it runs",
+    summary:
+      "All that a page shows as one stream of server-sent events: what changed, and status, logs, steps and previews of the requests that it watches",
     access: "API",
+    query: { watch: { ...schemas.LIST, description: "Ids of requests to follow." } },
+  },
+  {
+    path: "/sluice/events/{stream_id}",
+    method: "put",
+    summary: "Choose the requests that a stream follows",
+    access: "API",
+    body: schemas.object({ "watch*": schemas.LIST }),
+    answer: schemas.object({ "watching*": schemas.LIST }),
   },
   {
     path: "/sluice/session",

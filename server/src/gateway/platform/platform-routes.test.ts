@@ -286,6 +286,8 @@ test("no parameter, however odd, makes a route fail", { timeout }, async () => {
     >;
   };
   for (const [path, { get }] of Object.entries(paths)) {
+    // A stream has no end to wait for; its own tests send odd things.
+    if (path === "/sluice/events") continue;
     for (const { name, in: place } of get?.parameters ?? []) {
       for (const value of odd) {
         const query = new URLSearchParams({ endpoint_id: "test/echo", expand: "summary" });

@@ -1,9 +1,11 @@
 import { CursorError } from "../../cursor-error.ts";
 import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
+import { createNotices } from "../events/notices.ts";
 import { addAccountRoutes } from "./account-routes.ts";
 import { addAnalyticsRoutes } from "./analytics-routes.ts";
 import { addDeliveryRoutes } from "./delivery-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
@@ -15,7 +17,6 @@ import { addRequestRoutes } from "./request-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
-import { addUpdateRoutes } from "./update-routes.ts";
 import { addUsageRoutes } from "./usage-routes.ts";
 
 /**
@@ -25,6 +26,7 @@ import { addUsageRoutes } from "./usage-routes.ts";
  */
 export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   const { app, tools } = createSurfaceApp(context, "platform");
+  const notices = createNotices(context.live);
   app.onError((error, c) => {
     if (error instanceof PlatformError)
       return tools.respond.platform(error.status, error.type, error.message);
@@ -41,10 +43,10 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addUsageRoutes(app, tools, context);
   addAnalyticsRoutes(app, tools, context);
   addKeyRoutes(app, tools, context);
-  addQueueAdminRoutes(app, tools, context);
+  addQueueAdminRoutes(app, tools, context, notices);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
-  addUpdateRoutes(app, tools, context);
+  addEventRoutes(app, tools, context, notices);
   addSessionRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);
   addFileRoutes(app, tools, context);

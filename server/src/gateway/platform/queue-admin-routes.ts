@@ -1,5 +1,6 @@
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
+import type { Notices } from "../events/notices.ts";
 import { PlatformError } from "./platform-error.ts";
 
 const ACTIONS = ["pause", "resume", "flush"] as const;
@@ -8,7 +9,12 @@ const ACTIONS = ["pause", "resume", "flush"] as const;
  * `/v1/sluice/queues`: depth of every endpoint's queue, and `POST …/{endpoint_id}/pause`, `resume` and `flush`. They
  * concern everybody's requests: scope ADMIN.
  */
-export function addQueueAdminRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
+export function addQueueAdminRoutes(
+  app: SurfaceApp,
+  tools: SurfaceTools,
+  context: GatewayContext,
+  notices: Notices,
+): void {
   const { queue, catalog, live } = context;
   const { respond } = tools;
   const requireAdmin = tools.requireCaller({ scope: "ADMIN" });
@@ -34,20 +40,29 @@ export function addQueueAdminRoutes(app: SurfaceApp, tools: SurfaceTools, contex
 
   app.post("/sluice/queues/*", requireAdmin, async (c) => {
     const { endpointId, action } = await parseAction(c.req.path);
+    const tell = (): void => notices.publish({ type: "queue", endpoint_id: endpointId }, null);
     switch (action) {
       case "pause":
         await queue.pause(endpointId);
+        tell();
         return respond.json(200, { endpoint_id: endpointId, is_paused: true });
       case "resume":
         await queue.resume(endpointId);
         live.wake(endpointId);
+        tell();
         return respond.json(200, { endpoint_id: endpointId, is_paused: false });
       case "flush":
-        return respond.json(200, { endpoint_id: endpointId, flushed: await queue.flush(endpointId) });
+        return respond.json(200, { endpoint_id: endpointId, flushed: await flush(endpointId) });
       default:
         return action satisfies never;
     }
   });
+
+  async function flush(endpointId: string): Promise<number> {
+    const flushed = await queue.flush(endpointId);
+    notices.publish({ type: "queue", endpoint_id: endpointId }, null);
+    return flushed;
+  }
 
   /** The id may be written with its slashes or percent-encoded. */
   async function parseAction(

@@ -69,37 +69,6 @@ test("a session ends with its key", { timeout }, async () => {
   assert.match(after.json.error.message, /sign in again/);
 });
 
-test("steps and previews of a request are told until it has ended", { timeout }, async () => {
-  await using platform = await openPlatform();
-  const id = await platform.enqueue();
-  const { live } = platform.gateway.context;
-  const response = await fetch(`${platform.gateway.origin}/v1/sluice/requests/${id}/updates`, {
-    headers: { authorization: platform.admin },
-  });
-  const reader = (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream()).getReader();
-  const first = reader.read();
-  while (!live.hasPreviewListener(id)) await new Promise((resolve) => setTimeout(resolve, 5));
-  live.publish({
-    type: "progress",
-    requestId: id,
-    at: 0,
-    progress: { phase: "denoise", step: 2, steps: 4 },
-  });
-  assert.deepEqual(JSON.parse((await first).value?.slice("data: ".length) ?? ""), {
-    type: "progress",
-    phase: "denoise",
-    step: 2,
-    steps: 4,
-  });
-  const lease = await platform.gateway.lease();
-  await platform.gateway.complete(lease);
-  assert.equal((await reader.read()).done, true);
-  const stranger = await platform.call(`/v1/sluice/requests/${id}/updates`, {
-    authorization: platform.other,
-  });
-  assert.equal(stranger.status, 404);
-});
-
 async function signIn(
   platform: TestPlatform,
   authorization: string,

@@ -545,6 +545,7 @@ test("a status stream stops listening when the caller leaves, and when the reque
       ...context,
       live: Object.assign(Object.create(context.live), {
         publish: context.live.publish.bind(context.live),
+        subscribeAll: context.live.subscribeAll.bind(context.live),
         wake: context.live.wake.bind(context.live),
         subscribe(...[id, signal, options]: Parameters<typeof context.live.subscribe>) {
           signals.push(signal);

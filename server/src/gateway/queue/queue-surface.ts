@@ -128,14 +128,14 @@ export function createQueueSurface(
   }
 
   async function answerCancel(record: RequestRecord): Promise<Response> {
-    const { id, endpointId } = record;
+    const { id, accountId, endpointId } = record;
     const headers = { "x-fal-request-id": id };
     const answer = (status: number, word: string, success: boolean): Response =>
       respond.json(status, settings.strict ? { status: word } : { status: word, success }, headers);
     const outcome = await queue.cancel(id);
     switch (outcome) {
       case "cancelled":
-        live.publish({ type: "changed", requestId: id, endpointId, state: "cancelled" });
+        live.publish({ type: "changed", requestId: id, accountId, endpointId, state: "cancelled" });
         return settings.cancelAnswersOk
           ? answer(200, "OK", true)
           : answer(202, "CANCELLATION_REQUESTED", true);

@@ -1,4 +1,4 @@
-import type { RequestLog } from "@sluice/protocol";
+import type { QueueStatus, RequestLog } from "@sluice/protocol";
 import type { Clock } from "../../clock.ts";
 import type { RequestId } from "../../ids.ts";
 import type { Live, Update } from "../../live/live.ts";
@@ -6,18 +6,40 @@ import type { RequestQueue, RequestRecord } from "../../queue/request-queue.ts";
 import { formatEvent, KEEPALIVE, KEEPALIVE_MS } from "../event-stream.ts";
 import { formatStatus, readLogs } from "./queue-status.ts";
 
+/** {@link watchStatus} as server-sent events, with a comment whenever nothing was said for a while. */
+export async function* produceStatusEvents(
+  parts: WatchParts,
+  request: WatchedRequest,
+  signal: AbortSignal,
+): AsyncGenerator<string, void> {
+  for await (const status of watchStatus(parts, request, signal))
+    yield status === undefined ? KEEPALIVE : formatEvent(JSON.stringify(status));
+}
+
+export interface WatchParts {
+  readonly queue: RequestQueue;
+  readonly live: Live;
+  readonly clock: Clock;
+}
+
+export interface WatchedRequest {
+  readonly id: RequestId;
+  readonly queueUrl: string;
+  readonly wantsLogs: boolean;
+}
+
 /**
- * The status of a request as server-sent events: the first at once, then one for each change of state, position or
- * logs, until it is completed. Each event carries only the log lines since the one before.
+ * The status of a request: the first at once, then one for each change of state, position or logs, until it is
+ * completed. Each carries only the log lines since the one before. Undefined when nothing changed for a while.
  *
  * What is said comes from the queue alone. Live updates only say when to look; because they may be lost, the queue is
  * also looked at from time to time, which is how a position that others change is noticed.
  */
-export async function* produceStatusEvents(
-  parts: { readonly queue: RequestQueue; readonly live: Live; readonly clock: Clock },
-  request: { readonly id: RequestId; readonly queueUrl: string; readonly wantsLogs: boolean },
+export async function* watchStatus(
+  parts: WatchParts,
+  request: WatchedRequest,
   signal: AbortSignal,
-): AsyncGenerator<string, void> {
+): AsyncGenerator<QueueStatus | undefined, void> {
   const { queue, live, clock } = parts;
   const bell = new Bell(live.subscribe(request.id, signal), signal);
   let lastSent = "";
@@ -34,7 +56,7 @@ export async function* produceStatusEvents(
     if (state !== lastSent || (logs !== null && logs.length > 0)) {
       lastSent = state;
       sentAt = clock.monotonic();
-      yield formatEvent(JSON.stringify(formatStatus(record, { queueUrl: request.queueUrl, position, logs })));
+      yield formatStatus(record, { queueUrl: request.queueUrl, position, logs });
     }
     if (isTerminal(record)) return;
     const lookAt = clock.monotonic() + getLookInterval(record, position);
@@ -44,7 +66,7 @@ export async function* produceStatusEvents(
       if (hasRung || clock.monotonic() >= lookAt) break;
       if (clock.monotonic() >= sentAt + KEEPALIVE_MS) {
         sentAt = clock.monotonic();
-        yield KEEPALIVE;
+        yield undefined;
       }
     }
   }

@@ -28,8 +28,8 @@ export function createSubmit(
   const { catalog, queue, live, clock, settings } = context;
   const { respond, authenticator, freeSpace } = parts;
 
-  const tell = ({ id, endpointId }: NewRequest, state: string): void =>
-    live.publish({ type: "changed", requestId: id, endpointId, state });
+  const tell = ({ id, accountId, endpointId }: NewRequest, state: string): void =>
+    live.publish({ type: "changed", requestId: id, accountId, endpointId, state });
 
   const enqueue = async (request: NewRequest, result: RequestResult | undefined): Promise<EnqueueOutcome> => {
     if (result !== undefined) {

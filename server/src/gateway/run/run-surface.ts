@@ -146,6 +146,7 @@ export function createRunSurface(
         live.publish({
           type: "changed",
           requestId: request.id,
+          accountId: request.accountId,
           endpointId: request.endpointId,
           state: result.state,
         }),

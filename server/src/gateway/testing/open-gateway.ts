@@ -177,14 +177,15 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     async lease(endpointId = "test/echo") {
       const lease = await queue.lease({ runnerId: "test", endpointIds: [endpointId], leaseMs: 15_000 });
       if (lease === undefined) throw new Error(`nothing to lease for ${endpointId}`);
-      live.publish({ type: "changed", requestId: lease.requestId, endpointId, state: "running" });
+      const { accountId } = lease.request;
+      live.publish({ type: "changed", requestId: lease.requestId, accountId, endpointId, state: "running" });
       return lease;
     },
     async complete(lease, result = {}) {
       const full = { ...createResult({ ok: true }), ...result };
       await queue.complete(lease, full);
-      const { endpointId } = lease.request;
-      live.publish({ type: "changed", requestId: lease.requestId, endpointId, state: full.state });
+      const { accountId, endpointId } = lease.request;
+      live.publish({ type: "changed", requestId: lease.requestId, accountId, endpointId, state: full.state });
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };

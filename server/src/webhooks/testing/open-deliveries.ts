@@ -97,8 +97,8 @@ export async function openDeliveries(options: TestStorageOptions = {}): Promise<
         ...result,
       };
       await queue.record(request, ended, { startedAt: now, endedAt: now });
-      const { id: requestId, endpointId } = request;
-      live.publish({ type: "changed", requestId, endpointId, state: ended.state });
+      const { id: requestId, accountId, endpointId } = request;
+      live.publish({ type: "changed", requestId, accountId, endpointId, state: ended.state });
       return request.id;
     },
     async waitForDelivery(id, isRight) {

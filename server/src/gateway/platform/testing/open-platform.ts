@@ -10,6 +10,8 @@ export interface TestPlatform extends AsyncDisposable {
   readonly gateway: TestGateway;
   readonly queue: RequestQueue;
   readonly call: TestGateway["call"];
+  /** `Authorization` of the key that `call` uses. */
+  readonly mine: string;
   /** `Authorization` of the operator's key, and of a key of scope API of another account. */
   readonly admin: string;
   readonly other: string;
@@ -68,6 +70,7 @@ export async function openPlatform(): Promise<TestPlatform> {
     gateway,
     queue,
     call: (path, options) => gateway.call(path, { authorization: `Key ${mine.credential}`, ...options }),
+    mine: `Key ${mine.credential}`,
     admin: `Key ${admin.credential}`,
     other: other.authorization,
     accountId: mine.key.accountId,
