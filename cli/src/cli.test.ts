@@ -165,8 +165,17 @@ test("keys made while the server runs work at once, and revoked ones stop at onc
       body: JSON.stringify({ text: "x" }),
     });
   assert.equal((await submit()).status, 200);
+  const id = credential.split(":")[0]!;
   const listed = await sluice(["keys", "list", "--data", data]);
-  assert.match(listed.out, /app/);
+  const line = listed.out.split("\n").find((each) => each.startsWith(id));
+  assert.match(line ?? "", /active +(\d{4}-\d\d-\d\d \d\d:\d\d) +\d{4}-\d\d-\d\d \d\d:\d\d +none +app$/);
+  const limited = await sluice(["keys", "update", id, "--requests-per-day", "1", "--data", data]);
+  assert.equal(limited.out, `${id} app: 1 a day\n`, limited.err);
+  assert.equal((await submit()).status, 200);
+  assert.equal((await submit()).status, 429);
+  const lifted = await sluice(["keys", "update", id, "--requests-per-day", "none", "--data", data]);
+  assert.equal(lifted.out, `${id} app: none\n`, lifted.err);
+  assert.equal((await submit()).status, 200);
   assert.ok(!listed.out.includes(credential.split(":")[1]!), "the secret is not shown again");
   const revoked = await sluice(["keys", "revoke", credential.split(":")[0]!, "--data", data]);
   assert.equal(revoked.code, 0, revoked.err);
@@ -326,7 +335,11 @@ test("keys can be made and revoked while no server runs", async () => {
     (JSON.parse(listed.out) as { id: string; scope: string }[]).map((key) => [key.id, key.scope]),
     [[id, "ADMIN"]],
   );
+  const renamed = await sluice(["keys", "update", id, "--name", "ops", "--queued", "5", "--data", offline]);
+  assert.equal(renamed.out, `${id} ops: 5 waiting\n`, renamed.err);
   assert.equal((await sluice(["keys", "revoke", id, "--data", offline])).code, 0);
+  const gone = await sluice(["keys", "update", id, "--name", "x", "--data", offline]);
+  assert.match(gone.err, /There is no active key/);
   const nowhere = await sluice(["keys", "list", "--data", join(folder, "nowhere")]);
   assert.match(nowhere.err, /There is no store in/);
 });

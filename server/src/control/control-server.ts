@@ -1,7 +1,7 @@
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { isAbsolute } from "node:path";
-import type { KeyLimits, KeyStore, Scope } from "../keys/key-store.ts";
+import type { KeyChanges, KeyLimits, KeyStore, Scope } from "../keys/key-store.ts";
 import type { Logger } from "../logger.ts";
 
 /**
@@ -29,6 +29,7 @@ export type ControlCommand =
       readonly limits?: KeyLimits;
     }
   | { readonly command: "keys.list" }
+  | { readonly command: "keys.update"; readonly keyId: string; readonly changes: KeyChanges }
   | { readonly command: "keys.revoke"; readonly keyId: string }
   | { readonly command: "backup"; readonly folder: string };
 
@@ -74,6 +75,10 @@ async function answer(
       return respond(response, 200, await context.keys.create(command));
     case "keys.list":
       return respond(response, 200, await listAllKeys(context.keys));
+    case "keys.update":
+      return respond(response, 200, {
+        key: (await context.keys.update(command.keyId, command.changes)) ?? null,
+      });
     case "keys.revoke":
       return respond(response, 200, { revoked: await context.keys.revoke(command.keyId) });
     case "backup":
@@ -114,6 +119,12 @@ function parseCommand(text: string): ControlCommand | undefined {
       };
     case "keys.list":
       return { command: "keys.list" };
+    case "keys.update":
+      return typeof command["keyId"] === "string" &&
+        typeof command["changes"] === "object" &&
+        command["changes"] !== null
+        ? { command: "keys.update", keyId: command["keyId"], changes: command["changes"] }
+        : undefined;
     case "keys.revoke":
       return typeof command["keyId"] === "string"
         ? { command: "keys.revoke", keyId: command["keyId"] }

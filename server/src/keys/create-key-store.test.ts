@@ -94,6 +94,29 @@ test("a revoked key is refused at once, also one that was used before and while 
   });
 });
 
+test("name and limits of a key change at once, also of one that is in memory and while it is being read", async () => {
+  await withDatabase(async (database) => {
+    await using keys = createKeyStore({ database, clock: systemClock });
+    const { key, credential } = await keys.create({ alias: "a", scope: "API", limits: { queued: 5 } });
+    const [id, secret] = splitCredential(credential);
+    assert.ok(await keys.verify(id, secret));
+    const limits = { concurrency: 2, requestsPerDay: 100 };
+    assert.deepEqual((await keys.update(id, { limits }))?.limits, limits);
+    assert.deepEqual((await keys.verify(id, secret))?.limits, limits);
+    const renamed = await keys.update(id, { alias: "b" });
+    assert.deepEqual([renamed?.alias, renamed?.limits], ["b", limits]);
+    const racing = [keys.find(id), keys.update(id, { limits: {} }), keys.find(id)];
+    await Promise.all(racing);
+    assert.deepEqual((await keys.find(id))?.limits, {});
+    assert.deepEqual(await keys.update(id, {}), await keys.find(id));
+    await keys.revoke(key.id);
+    assert.equal(await keys.update(id, { alias: "c" }), undefined);
+    assert.equal((await keys.find(id))?.alias, "b");
+    for (const unknown of ["00000000-0000-7000-8000-000000000000", "", "'; --"])
+      assert.equal(await keys.update(unknown, { alias: "c" }), undefined);
+  });
+});
+
 test("a key works after a restart, with its limits, account and last use", async () => {
   await withDatabase(async (database) => {
     const limits = { concurrency: 2, queued: 5 };

@@ -2,11 +2,21 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Database, SqlValue, Statements } from "../database/database.ts";
 import { type AccountId, createAccountId, createKeyId, type KeyId } from "../ids.ts";
-import type { Account, CreatedKey, Key, KeyLimits, KeyPage, KeyStore, NewKey, Scope } from "./key-store.ts";
+import type {
+  Account,
+  CreatedKey,
+  Key,
+  KeyChanges,
+  KeyLimits,
+  KeyPage,
+  KeyStore,
+  NewKey,
+  Scope,
+} from "./key-store.ts";
 
 /**
- * Keys in the database, served from memory: after its first use a key costs no read. Revocation empties the memory
- * at once; with PostgreSQL, where another gateway may revoke, what is in memory is believed for one second.
+ * Keys in the database, served from memory: after its first use a key costs no read. A change empties the memory
+ * at once; with PostgreSQL, where another gateway may change it, what is in memory is believed for one second.
  *
  * Close it before the database: the last times of use are written behind the callers' backs.
  */
@@ -51,8 +61,8 @@ class DatabaseKeyStore implements KeyStore, AsyncDisposable {
   readonly #known = new Map<string, KnownKey>();
   readonly #lastUsed = new Map<string, { usedAt: number; writtenAt: number }>();
   readonly #writes = new Set<Promise<void>>();
-  /** Grows with every revocation, so that a read that began before it is not remembered after it. */
-  #revocations = 0;
+  /** Grows with every change, so that a read that began before it is not remembered after it. */
+  #changes = 0;
 
   constructor(database: Database, clock: Clock) {
     this.#database = database;
@@ -133,6 +143,20 @@ class DatabaseKeyStore implements KeyStore, AsyncDisposable {
     return { keys, nextCursor: rows.length > filter.limit && last !== undefined ? last.id : null };
   }
 
+  async update(keyId: string, { alias, limits }: KeyChanges): Promise<Key | undefined> {
+    if (!UUID.test(keyId)) return undefined;
+    const row = await this.#database.transaction(async (tx) => {
+      await tx.run(
+        `UPDATE keys SET alias = coalesce($1, alias), limits = coalesce($2, limits)
+         WHERE id = $3 AND revoked_at IS NULL`,
+        [alias ?? null, limits === undefined ? null : JSON.stringify(limits), keyId],
+      );
+      return await tx.get<KeyRow>("SELECT * FROM keys WHERE id = $1 AND revoked_at IS NULL", [keyId]);
+    });
+    this.#forget(keyId);
+    return row === undefined ? undefined : this.#withLastUse(parseKey(row));
+  }
+
   async revoke(keyId: string): Promise<boolean> {
     if (!UUID.test(keyId)) return false;
     const changed = await this.#database.transaction((tx) =>
@@ -141,8 +165,7 @@ class DatabaseKeyStore implements KeyStore, AsyncDisposable {
         keyId,
       ]),
     );
-    this.#revocations += 1;
-    this.#known.delete(keyId);
+    this.#forget(keyId);
     return changed > 0;
   }
 
@@ -168,17 +191,22 @@ class DatabaseKeyStore implements KeyStore, AsyncDisposable {
     const known = this.#known.get(keyId);
     if (known !== undefined && this.#clock.monotonic() - known.readAt < this.#memoryMs) return known;
     if (!UUID.test(keyId)) return undefined;
-    const revocations = this.#revocations;
+    const changes = this.#changes;
     const readAt = this.#clock.monotonic();
     const row = await this.#database.read((tx) =>
       tx.get<KeyRow>("SELECT * FROM keys WHERE id = $1", [keyId]),
     );
     if (row === undefined) return undefined;
     const found = { key: parseKey(row), secretHash: Buffer.from(row.secret_hash, "hex"), readAt };
-    if (revocations !== this.#revocations) return await this.#find(keyId);
+    if (changes !== this.#changes) return await this.#find(keyId);
     if (this.#known.size >= MAX_KEYS_IN_MEMORY) this.#known.clear();
     this.#known.set(keyId, found);
     return found;
+  }
+
+  #forget(keyId: string): void {
+    this.#changes += 1;
+    this.#known.delete(keyId);
   }
 
   #withLastUse(key: Key): Key {

@@ -13,6 +13,8 @@ export interface KeyStore {
     readonly limit: number;
     readonly cursor?: string;
   }): Promise<KeyPage>;
+  /** Changes name or limits of a key; acts at once. Undefined for one that is unknown or revoked. */
+  update(keyId: string, changes: KeyChanges): Promise<Key | undefined>;
   /** Acts at once. True when the key existed and was not yet revoked. */
   revoke(keyId: string): Promise<boolean>;
   /** True when no key was ever made: first start. */
@@ -34,6 +36,12 @@ export interface NewKey {
   readonly scope: Scope;
   /** Default: the server's own account. A new id makes a new account. */
   readonly accountId?: AccountId;
+  readonly limits?: KeyLimits;
+}
+
+export interface KeyChanges {
+  readonly alias?: string;
+  /** All limits anew: one that is left out is lifted. Requests that wait keep the concurrency of their submit. */
   readonly limits?: KeyLimits;
 }
 

@@ -281,6 +281,38 @@ const OPERATIONS: readonly Operation[] = [
     access: "public",
   },
   {
+    path: "/sluice/keys",
+    method: "get",
+    summary: "Keys of this server with their limits and last use, newest first",
+    access: "ADMIN",
+    query: schemas.PAGE_QUERY,
+    answer: schemas.page("keys", schemas.SLUICE_KEY),
+  },
+  {
+    path: "/sluice/keys",
+    method: "post",
+    summary: "Make a key with limits; its secret is shown this once",
+    access: "ADMIN",
+    body: schemas.object({
+      "alias*": { type: "string", minLength: 1, maxLength: 255 },
+      scope: { ...schemas.oneOf("API", "ADMIN"), default: "API" },
+      limits: schemas.KEY_LIMITS,
+    }),
+    status: 201,
+    answer: schemas.SLUICE_KEY,
+  },
+  {
+    path: "/sluice/keys/{key_id}",
+    method: "patch",
+    summary: "Change a key's name or all of its limits; one that is left out is lifted",
+    access: "ADMIN",
+    body: schemas.object({
+      alias: { type: "string", minLength: 1, maxLength: 255 },
+      limits: schemas.KEY_LIMITS,
+    }),
+    answer: schemas.SLUICE_KEY,
+  },
+  {
     path: "/sluice/queues",
     method: "get",
     summary: "Depth, oldest wait and running count of every endpoint",
@@ -405,7 +437,7 @@ const OPERATIONS: readonly Operation[] = [
 interface Operation {
   /** Below `/v1`. */
   readonly path: string;
-  readonly method: "get" | "post" | "put" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   readonly summary: string;
   readonly access: "public" | "API" | "ADMIN";
   /** A name that ends in `*` is required. */

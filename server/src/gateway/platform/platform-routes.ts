@@ -15,6 +15,7 @@ import { addPricingRoutes } from "./pricing-routes.ts";
 import { addQueueAdminRoutes } from "./queue-admin-routes.ts";
 import { addRequestRoutes } from "./request-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
+import { addSluiceKeyRoutes } from "./sluice-key-routes.ts";
 import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
 import { addUsageRoutes } from "./usage-routes.ts";
@@ -43,6 +44,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addUsageRoutes(app, tools, context);
   addAnalyticsRoutes(app, tools, context);
   addKeyRoutes(app, tools, context);
+  addSluiceKeyRoutes(app, tools, context);
   addQueueAdminRoutes(app, tools, context, notices);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);

@@ -153,6 +153,26 @@ export const KEY: Schema = object({
   creator_nickname: TEXT,
 });
 
+const LIMIT: Schema = { type: ["integer", "null"], minimum: 1 };
+
+export const KEY_LIMITS: Schema = object({
+  concurrency: { ...LIMIT, description: "Requests running at once." },
+  queued: { ...LIMIT, description: "Requests waiting at once." },
+  requests_per_day: { ...LIMIT, description: "Requests in a day of UTC." },
+  stored_bytes: { ...LIMIT, description: "Bytes of files kept by the key's account." },
+});
+
+export const SLUICE_KEY: Schema = object({
+  "key_id*": ID,
+  "alias*": TEXT,
+  "scope*": oneOf("API", "ADMIN"),
+  "account_id*": ID,
+  "created_at*": TIME,
+  "last_used_at*": MAYBE_TIME,
+  "limits*": KEY_LIMITS,
+  key: { type: "string", description: "id:secret; only in the answer that makes it." },
+});
+
 const DECISION: Schema = oneOf("allow", "forbid", "hide");
 
 export const ACL: Schema = object({
