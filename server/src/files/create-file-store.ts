@@ -5,6 +5,7 @@ import type { Logger } from "../logger.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { createFileCollector } from "./collect-files.ts";
 import { keepKnownUsers } from "./file-acl.ts";
+import { readFileDefaults, writeFileDefaults } from "./file-defaults.ts";
 import { createFilePath } from "./file-path.ts";
 import { createBlobKey, deleteFile, type FileRow, formatAcl, insertFile, parseFile } from "./file-rows.ts";
 import type { FileFilter, FileStore } from "./file-store.ts";
@@ -76,6 +77,10 @@ export function createFileStore(parts: FileStoreParts): FileStore {
       );
       return changed > 0;
     },
+
+    getDefaults: (accountId) => database.read((tx) => readFileDefaults(tx, accountId)),
+    setDefaults: (accountId, defaults) =>
+      database.transaction((tx) => writeFileDefaults(tx, accountId, defaults)),
 
     async list(filter) {
       const { where, parameters } = createCondition(filter, clock.now());

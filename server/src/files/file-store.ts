@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { AccountId, RequestId } from "../ids.ts";
+import type { FileLifecycle } from "./lifecycle.ts";
 
 /**
  * Files that callers see: bytes with a public path, a content type, an owner, an access rule and an expiry.
@@ -24,6 +25,10 @@ export interface FileStore {
   setAcl(path: string, acl: FileAcl): Promise<boolean>;
   /** Sets when the file expires, epoch ms; null: never. False when there is no such file. */
   setExpiry(path: string, expiresAt: number | null): Promise<boolean>;
+  /** What this account wants for its new files where a call says nothing: the settings it has made. */
+  getDefaults(accountId: AccountId): Promise<FileLifecycle>;
+  /** Replaces them all; an absent member leaves it to the server. Rules that name no account are dropped. */
+  setDefaults(accountId: AccountId, defaults: FileLifecycle): Promise<void>;
   /** Newest first. @throws CursorError for a cursor that no page gave out */
   list(filter: FileFilter): Promise<FilePage>;
   /** Bytes of the files this account keeps, unfinished uploads included. */

@@ -196,7 +196,12 @@ async function keep(
   const { requestId, accountId, endpointId } = execution;
   const { files, clock, logger } = parts;
   const { manifest } = entry;
-  const lifecycle = execution.fileLifecycle === null ? {} : readLifecycle(execution.fileLifecycle);
+  // Most models that answer without files pay nothing for this.
+  const defaults = done.artifacts.length === 0 ? {} : await files.getDefaults(accountId);
+  const lifecycle = {
+    ...defaults,
+    ...(execution.fileLifecycle === null ? {} : readLifecycle(execution.fileLifecycle)),
+  };
   let stored: Awaited<ReturnType<typeof storeOutput>>;
   try {
     stored = await storeOutput(done.output, done.artifacts, {

@@ -75,6 +75,32 @@ describe("a queued request", { timeout: 120_000 }, () => {
     }
   });
 
+  it("gives its files what the account has set, where the request asked for nothing", async () => {
+    await using harness = await start("pictures.mjs");
+    const { accountId } = harness.createRequest("test/pictures");
+    const acl = { default: "forbid", rules: [] } as const;
+    await harness.files.setDefaults(accountId, { expiresAfterMs: 60_000, acl });
+    const plain = await harness.submit("test/pictures");
+    const own = await harness.submit(
+      "test/pictures",
+      {},
+      { fileLifecycle: { expiration_duration_seconds: null } },
+    );
+    for (const [id, lifetime] of [
+      [plain, 60_000],
+      [own, null],
+    ] as const) {
+      await harness.waitFor(id);
+      const { files } = await harness.files.list({ requestId: id, limit: 10 });
+      assert.equal(files.length, 3);
+      for (const file of files) {
+        assert.equal(file.acl.default, "forbid");
+        if (lifetime === null) assert.equal(file.expiresAt, null);
+        else assert(Math.abs(file.expiresAt! - file.createdAt - lifetime) < 1_000);
+      }
+    }
+  });
+
   it("comes back inline and stores nothing in sync mode", async () => {
     await using harness = await start("pictures.mjs");
     const id = await harness.submit("test/pictures", { sync_mode: true });

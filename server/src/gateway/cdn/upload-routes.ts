@@ -93,8 +93,9 @@ export function addUploadRoutes(
 
   app.post("/files/upload", requireUploader, async (c) => {
     const owner = c.get("caller");
-    const lifecycle = readLifecycleHeader(c.env.request);
-    if (typeof lifecycle === "string") return respond.sentence(400, lifecycle);
+    const asked = readLifecycleHeader(c.env.request);
+    if (typeof asked === "string") return respond.sentence(400, asked);
+    const lifecycle = { ...(await files.getDefaults(owner.accountId)), ...asked };
     const room = await receiver.findRoom(owner);
     if (room instanceof Response) return room;
     const { fileName, contentType } = nameUploadByHeaders(c.env.request);
@@ -117,8 +118,9 @@ export function addUploadRoutes(
 
   app.post("/files/upload/multipart", requireUploader, async (c) => {
     const owner = c.get("caller");
-    const lifecycle = readLifecycleHeader(c.env.request);
-    if (typeof lifecycle === "string") return respond.sentence(400, lifecycle);
+    const asked = readLifecycleHeader(c.env.request);
+    if (typeof asked === "string") return respond.sentence(400, asked);
+    const lifecycle = { ...(await files.getDefaults(owner.accountId)), ...asked };
     const room = await receiver.findRoom(owner);
     if (room instanceof Response) return room;
     const { fileName, contentType } = nameUploadByHeaders(c.env.request);

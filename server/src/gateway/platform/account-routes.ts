@@ -4,7 +4,7 @@ import { PlatformError } from "./platform-error.ts";
 import { readExpand } from "./read-query.ts";
 
 /** Of the hosted platform, not of this server. */
-const NOT_OFFERED = ["assets", "serverless", "compute", "organization", "account", "workflows", "storage"];
+const NOT_OFFERED = ["assets", "serverless", "compute", "organization", "account", "workflows"];
 
 /** What is left of the platform API: the account, the queue of an app, and what this server has not. */
 export function addAccountRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {

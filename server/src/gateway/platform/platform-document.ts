@@ -313,6 +313,21 @@ const OPERATIONS: readonly Operation[] = [
     answer: schemas.SLUICE_KEY,
   },
   {
+    path: "/storage/settings",
+    method: "get",
+    summary: "What new files of the account get where a call says nothing",
+    access: "API",
+    answer: schemas.STORAGE_SETTINGS,
+  },
+  {
+    path: "/storage/settings",
+    method: "put",
+    summary: "Replace what new files of the account get; what is left out is cleared",
+    access: "API",
+    body: schemas.STORAGE_SETTINGS,
+    answer: schemas.STORAGE_SETTINGS,
+  },
+  {
     path: "/sluice/queues",
     method: "get",
     summary: "Depth, oldest wait and running count of every endpoint",

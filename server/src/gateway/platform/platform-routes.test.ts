@@ -80,7 +80,6 @@ test("what this server has not answers 501, what nobody has 404", { timeout }, a
     "/v1/workflows",
     "/v1/serverless/logs/history",
     "/v1/account/focus",
-    "/v1/storage/settings",
   ]) {
     const { status, json } = await platform.call(path);
     assert.equal(status, 501, path);
@@ -140,6 +139,60 @@ test("who may read a file is read, replaced and got around with a signed URL", {
   assert.equal((await platform.call(path("acl"), { authorization: platform.other })).status, 404);
   const wrong = await platform.call(path("acl"), { method: "PUT", json: { default: "maybe" } });
   assert.equal(wrong.status, 400);
+});
+
+test("what new files get is set for the account, replaced as a whole, and a call may say otherwise", async () => {
+  await using platform = await openPlatform();
+  const path = "/v1/storage/settings";
+  const put = (json: object) => platform.call(path, { method: "PUT", json });
+  const nothing = { expiration_duration_seconds: null, initial_acl: null };
+  assert.deepEqual((await platform.call(path)).json, nothing);
+  const acl = { default: "hide", rules: [{ user: platform.otherAccountId, decision: "allow" }] };
+  const rules = [...acl.rules, { user: "nobody-known", decision: "allow" }];
+  const set = await put({ expiration_duration_seconds: 3600, initial_acl: { ...acl, rules } });
+  const settings = { expiration_duration_seconds: 3600, initial_acl: acl };
+  assert.deepEqual(set.json, settings);
+  assert.deepEqual((await platform.call(path)).json, settings);
+  assert.deepEqual((await platform.call(path, { authorization: platform.other })).json, nothing);
+
+  const { files, clock } = platform.gateway.context;
+  const upload = async (headers: Record<string, string> = {}) => {
+    const initiate = "/rest/storage/upload/initiate";
+    const { json } = await platform.call(initiate, { json: { file_name: "a.txt" }, headers });
+    await fetch(json.upload_url, { method: "PUT", body: "hello" });
+    const file = await files.find(new URL(json.file_url).pathname.replace("/cdn/", ""));
+    const seconds = file?.expiresAt == null ? null : Math.round((file.expiresAt - clock.now()) / 1000);
+    return { seconds, acl: file?.acl.default };
+  };
+  const direct = await platform.call("/cdn/files/upload", { method: "POST", body: "hello" });
+  assert.equal((await platform.call(direct.json.access_url, { authorization: null })).status, 404);
+  assert.deepEqual(await upload(), { seconds: 3600, acl: "hide" });
+  const header = (value: object) => ({ "x-fal-object-lifecycle": JSON.stringify(value) });
+  assert.deepEqual(await upload(header({ expiration_duration_seconds: 60 })), { seconds: 60, acl: "hide" });
+  assert.deepEqual(await upload(header({ expiration_duration_seconds: 0 })), { seconds: null, acl: "hide" });
+  assert.deepEqual(await upload(header({ initial_acl: { default: "allow" } })), {
+    seconds: 3600,
+    acl: "allow",
+  });
+
+  assert.deepEqual((await put({ expiration_duration_seconds: 0 })).json, {
+    expiration_duration_seconds: 0,
+    initial_acl: null,
+  });
+  assert.deepEqual(await upload(), { seconds: null, acl: "allow" });
+  assert.deepEqual((await put({})).json, nothing);
+  for (const wrong of [
+    { expiration_duration_seconds: -1 },
+    { expiration_duration_seconds: "1d" },
+    { initial_acl: { default: "maybe" } },
+    { initial_acl: [] },
+  ]) {
+    const { status, json } = await put(wrong);
+    assert.equal(status, 400, JSON.stringify(wrong));
+    assert.match(json.error.message, /expiration_duration_seconds|initial_acl/);
+  }
+  assert.deepEqual((await platform.call(path)).json, nothing);
+  assert.equal((await platform.call("/v1/storage/else")).status, 404);
 });
 
 test("a paused queue starts nothing until it is resumed", { timeout }, async () => {

@@ -205,6 +205,15 @@ export const FILE_URLS: Schema = { type: "array", items: TEXT, minItems: 1, maxI
 /** Of the URLs that were given, those that name no file that the caller may see. */
 export const MISSING: Schema = { type: "array", items: TEXT };
 
+export const STORAGE_SETTINGS: Schema = object({
+  expiration_duration_seconds: {
+    type: ["integer", "null"],
+    minimum: 0,
+    description: "0: for ever; null: as the server is set.",
+  },
+  initial_acl: { anyOf: [ACL, { type: "null" }] },
+});
+
 export const QUEUE: Schema = object({
   "endpoint_id*": TEXT,
   "is_offered*": BOOLEAN,

@@ -24,8 +24,9 @@ export function addStorageRoutes(app: SurfaceApp, context: GatewayContext, tools
 
   const initiate = async (c: Context<SurfaceEnv>, kind: Upload["kind"]): Promise<Response> => {
     const owner = c.get("caller");
-    const lifecycle = readLifecycleHeader(c.env.request);
-    if (typeof lifecycle === "string") return respond.sentence(400, lifecycle);
+    const asked = readLifecycleHeader(c.env.request);
+    if (typeof asked === "string") return respond.sentence(400, asked);
+    const lifecycle = { ...(await files.getDefaults(owner.accountId)), ...asked };
     const fields = await readFields(c.env.request, respond);
     if (fields instanceof Response) return fields;
     for (const name of ["file_name", "content_type"]) {
