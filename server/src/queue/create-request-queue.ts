@@ -10,6 +10,7 @@ import { collectOrphans } from "./collect-orphans.ts";
 import { completeRequest } from "./end-request.ts";
 import { enqueueRequest, forgetDays, recordRequest } from "./enqueue-request.ts";
 import { insertEvents } from "./events.ts";
+import { explainWait } from "./explain-wait.ts";
 import { leaseRequest, renewLease } from "./lease-request.ts";
 import { listRequests } from "./list-requests.ts";
 import { createPauses } from "./pauses.ts";
@@ -106,6 +107,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     cancel: (id) => cancelRequest(context, id),
     find: (id) => findRequest(context, id),
     getPosition: (id) => getPosition(context, id),
+    explainWait: (id) => explainWait(context, id),
     listLogs: (id, after = 0, limit = DEFAULT_LOGS) => listLogs(context, id, after, limit),
     listEvents: (id) => listEvents(context, id),
     listRequests: (filter) => listRequests(context, filter),

@@ -1,5 +1,5 @@
 import { CursorError } from "../cursor-error.ts";
-import type { SqlValue } from "../database/database.ts";
+import type { Dialect, SqlValue } from "../database/database.ts";
 import type { QueueContext } from "./queue-context.ts";
 import type { RequestFilter, RequestPage } from "./request-queue.ts";
 import { REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
@@ -7,18 +7,94 @@ import { REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
 /** Up to this many rows can be looked at one by one for a page. */
 const FEW = 5_000;
 
+/** Requests that one page of a search by text looks through: what a page costs at most. */
+const SEARCHED = 5_000;
+
 /** One page of the history. Sorting by end or duration leaves out what has none. */
 export async function listRequests(context: QueueContext, filter: RequestFilter): Promise<RequestPage> {
-  const query = createQuery(filter, await findHints(context, filter));
-  const rows = await context.database.read((tx) =>
-    tx.all<RequestRow & { readonly sort_value: number }>(query.sql, query.parameters),
+  const selection = createSelection(filter, await findHints(context, filter));
+  return context.database.read(async (tx) => {
+    const { sql, parameters } = createPageQuery(selection, filter, context.database.dialect);
+    const rows = await tx.all<RequestRow & Place>(sql, parameters);
+    const page = rows.slice(0, filter.limit);
+    const last = page.at(-1);
+    const isFull = rows.length > filter.limit && last !== undefined;
+    // A search that found less than a page may have stopped before the end of the history.
+    const stop =
+      isFull || filter.text === undefined
+        ? undefined
+        : await tx.get<Place & { readonly created_at: number }>(
+            `${selection.sql} LIMIT 1 OFFSET ${SEARCHED - 1}`,
+            selection.parameters,
+          );
+    return {
+      requests: page.map(toRecord),
+      nextCursor: isFull ? encodeCursor(last) : stop === undefined ? null : encodeCursor(stop),
+      searchedTo: stop?.created_at ?? null,
+    };
+  });
+}
+
+/** Where a row stands in the order of the list. */
+interface Place {
+  readonly sort_value: number;
+  readonly number: number;
+}
+
+interface Selection {
+  /** All columns and `sort_value` of the requests that the filter names, but for its text, in order. */
+  readonly sql: string;
+  readonly parameters: readonly SqlValue[];
+}
+
+/** The page is found first and joined after: the payloads of a page, not of the history. */
+function createPageQuery(
+  selection: Selection,
+  { text, limit }: RequestFilter,
+  dialect: Dialect,
+): { readonly sql: string; readonly parameters: readonly SqlValue[] } {
+  const parameters = [...selection.parameters];
+  const bind = (value: SqlValue): string => `$${parameters.push(value)}`;
+  const search = text === undefined ? undefined : createTextCondition(text, dialect, bind);
+  const wanted = bind(limit + 1);
+  const looked = search === undefined ? wanted : SEARCHED;
+  const sql = `SELECT ${REQUEST_COLUMNS}, r.sort_value FROM (${selection.sql} LIMIT ${looked}) AS r
+    JOIN payloads p ON p.request_number = r.number ${search === undefined ? "" : `WHERE ${search}`}
+    ORDER BY r.sort_value DESC, r.number DESC ${search === undefined ? "" : `LIMIT ${wanted}`}`;
+  return { sql, parameters };
+}
+
+/** True of a request whose input, error, tags or id hold the text. */
+function createTextCondition(text: string, dialect: Dialect, bind: (value: SqlValue) => string): string {
+  const like = dialect === "sqlite" ? "LIKE" : "ILIKE";
+  const contains = (column: string, part: string): string =>
+    `${column} ${like} ${bind(`%${part.replace(/[\\%_]/g, "\\$&")}%`)} ESCAPE '\\'`;
+  // Bytes as text, whatever they are: PostgreSQL writes what is not ASCII as \\ooo.
+  const input = dialect === "sqlite" ? "CAST(p.input AS TEXT)" : "encode(p.input, 'escape')";
+  const encodeInput = (part: string): string =>
+    dialect === "sqlite"
+      ? part
+      : [...Buffer.from(part)]
+          .map((byte) =>
+            byte === 0x5c
+              ? "\\\\"
+              : byte < 0x80
+                ? String.fromCharCode(byte)
+                : `\\${byte.toString(8).padStart(3, "0")}`,
+          )
+          .join("");
+  // Inputs are JSON as it came: quotes are escaped in it, and some clients escape everything that is not ASCII.
+  const quoted = JSON.stringify(text).slice(1, -1);
+  const plain = quoted.replaceAll(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-  const page = rows.slice(0, filter.limit);
-  const last = page.at(-1);
-  return {
-    requests: page.map(toRecord),
-    nextCursor: rows.length > filter.limit && last !== undefined ? encodeCursor(last) : null,
-  };
+  return `(${[
+    ...[...new Set([text, quoted, plain])].map((part) => contains(input, encodeInput(part))),
+    contains("r.error", text),
+    ...[...new Set([text, quoted])].map((part) => contains("p.tags", part)),
+    contains("r.id", text),
+  ].join(" OR ")})`;
 }
 
 const SORT_EXPRESSIONS: Readonly<Record<NonNullable<RequestFilter["sortBy"]>, string>> = {
@@ -39,10 +115,7 @@ interface Hints {
 
 type FilterColumn = "account_id" | "key_id" | "endpoint_id";
 
-function createQuery(
-  filter: RequestFilter,
-  hints: Hints,
-): { readonly sql: string; readonly parameters: readonly SqlValue[] } {
+function createSelection(filter: RequestFilter, hints: Hints): Selection {
   const parameters: SqlValue[] = [];
   const bind = (value: SqlValue): string => `$${parameters.push(value)}`;
   const list = (values: readonly string[]): string => values.map(bind).join(", ");
@@ -89,10 +162,7 @@ function createQuery(
     conditions.push(`number IN (${unfinished.join(" UNION ALL ")})`);
   }
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-  // The page is found first and joined after: the payloads of a page, not of the history.
-  const sql = `SELECT ${REQUEST_COLUMNS}, r.sort_value FROM (
-      SELECT *, ${sort} AS sort_value FROM requests ${where} ORDER BY ${sort} DESC, number DESC LIMIT ${bind(filter.limit + 1)}
-    ) AS r JOIN payloads p ON p.request_number = r.number ORDER BY r.sort_value DESC, r.number DESC`;
+  const sql = `SELECT *, ${sort} AS sort_value FROM requests ${where} ORDER BY ${sort} DESC, number DESC`;
   return { sql, parameters };
 }
 
@@ -154,7 +224,7 @@ const isEnded = (filter: RequestFilter): boolean =>
   filter.outcome !== undefined ||
   (filter.states?.every((state) => state !== "queued" && state !== "running") ?? false);
 
-function encodeCursor(row: { readonly sort_value: number; readonly number: number }): string {
+function encodeCursor(row: Place): string {
   return Buffer.from(`${row.sort_value}:${row.number}`).toString("base64url");
 }
 

@@ -54,6 +54,8 @@ export interface RequestQueue {
   find(id: RequestId): Promise<RequestRecord | undefined>;
   /** Requests that would be leased before this one if nothing more arrived; exact to 1,000, then an estimate. */
   getPosition(id: RequestId): Promise<number>;
+  /** What keeps a request waiting; undefined for one that does not wait. */
+  explainWait(id: RequestId): Promise<Wait | undefined>;
   /** Log lines with `sequence` greater than `after`, oldest first, at most `limit` (default 10,000). */
   listLogs(id: RequestId, after?: number, limit?: number): Promise<readonly StoredLog[]>;
   /** The whole history, oldest first. */
@@ -259,6 +261,12 @@ export interface RequestFilter {
   /** `success` 2xx, `user_error` 4xx, `error` 5xx. */
   readonly outcome?: "success" | "user_error" | "error";
   readonly requestId?: RequestId;
+  /**
+   * Part of the input, the error, the tags or the id, in any case of ASCII letters. There is no index of texts, which
+   * every submit would pay for: a page looks through the next 5,000 requests of the other filters and says how far it
+   * came. Inputs over 32 KiB are not looked into.
+   */
+  readonly text?: string;
   /** On createdAt: inclusive start, exclusive end. */
   readonly startAt?: number;
   readonly endAt?: number;
@@ -271,7 +279,29 @@ export interface RequestFilter {
 export interface RequestPage {
   readonly requests: readonly RequestRecord[];
   readonly nextCursor: string | null;
+  /**
+   * Of a search by text that stopped before the page was full: creation of the last request that it looked at. The
+   * next page goes on from there. Null when the page is full or the history ended.
+   */
+  readonly searchedTo: number | null;
 }
+
+/** Why a request is not leased now, the first of these that holds, in this order. */
+export type Wait = {
+  /** Requests that would be leased before it if nothing more arrived. */
+  readonly before: number;
+  /** Requests of the app that run now. */
+  readonly running: number;
+} & (
+  | { readonly reason: "paused" }
+  /** An attempt failed; the next one may start at this time, epoch ms. */
+  | { readonly reason: "backing_off"; readonly until: number }
+  /** Its key runs as many requests as it may. */
+  | { readonly reason: "key_limit"; readonly runningOfKey: number; readonly limit: number }
+  | { readonly reason: "behind_others" }
+  /** Whatever serves it next, it comes first. */
+  | { readonly reason: "next" }
+);
 
 export interface EndpointStats {
   readonly endpointId: string;

@@ -364,17 +364,26 @@ const OPERATIONS: readonly Operation[] = [
       status: schemas.oneOf("success", "error", "user_error"),
       request_id: schemas.ID,
       key_id: schemas.ID,
+      q: {
+        type: "string",
+        maxLength: 200,
+        description:
+          "Part of the input, the error, the tags or the id. A page looks through at most 5,000 requests of the other filters.",
+      },
       expand: schemas.oneOf("payloads"),
       sort_by: schemas.oneOf("created_at", "ended_at", "duration"),
     },
-    answer: schemas.page("requests", schemas.REQUEST),
+    answer: schemas.REQUEST_PAGE,
   },
   {
     path: "/sluice/requests/{request_id}",
     method: "get",
     summary: "One request with its timeline and logs",
     access: "API",
-    query: { expand: schemas.oneOf("payloads") },
+    query: {
+      expand: schemas.oneOf("payloads"),
+      logs_after: { ...schemas.COUNT, description: "Only log lines after the one of this sequence." },
+    },
     answer: schemas.REQUEST_DETAIL,
   },
   {

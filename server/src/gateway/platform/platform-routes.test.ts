@@ -270,6 +270,13 @@ test("one request is shown with its timeline, logs, position and payloads", { ti
   const second = await platform.enqueue();
   const waiting = await platform.call(`/v1/sluice/requests/${second}`);
   assert.deepEqual([waiting.json.state, waiting.json.queue_position], ["queued", 1]);
+  assert.deepEqual(waiting.json.waiting, {
+    reason: "behind_others",
+    message: "1 request is before it; 0 requests run now.",
+    requests_before: 1,
+    requests_running: 0,
+    until: null,
+  });
   const lease = await queue.lease({ runnerId: "r", endpointIds: ["test/echo"], leaseMs: 15_000 });
   assert.equal(lease?.requestId, id);
   await queue.appendEvents(lease, [
@@ -284,6 +291,18 @@ test("one request is shown with its timeline, logs, position and payloads", { ti
     json.logs.map((log: { message: string; level: string }) => [log.message, log.level]),
     [["half way", "INFO"]],
   );
+  const { sequence } = json.logs[0];
+  const later = await platform.call(`/v1/sluice/requests/${id}?logs_after=${sequence}`);
+  assert.deepEqual([later.json.logs, later.json.waiting], [[], null]);
+  assert.equal((await platform.call(`/v1/sluice/requests/${id}?logs_after=last`)).status, 400);
+  const found = await platform.call(`/v1/sluice/requests?${new URLSearchParams({ q: "A FOX" })}`);
+  assert.deepEqual(
+    found.json.requests.map((each: { request_id: string }) => each.request_id),
+    [second, id],
+  );
+  assert.equal(found.json.searched_to, null);
+  assert.deepEqual((await platform.call("/v1/sluice/requests?q=a%20wolf")).json.requests, []);
+  assert.equal((await platform.call(`/v1/sluice/requests?q=${"x".repeat(201)}`)).status, 400);
   const kinds = json.timeline.map((entry: { kind: string }) => entry.kind);
   assert.ok(kinds.includes("loaded") && !kinds.includes("log"), JSON.stringify(kinds));
 });

@@ -248,9 +248,32 @@ const REQUEST_MEMBERS: Readonly<Record<string, Schema>> = {
 
 export const REQUEST: Schema = object(REQUEST_MEMBERS);
 
+/** Requests in every state. */
+export const REQUEST_PAGE: Schema = object({
+  "requests*": { type: "array", items: REQUEST },
+  "next_cursor*": MAYBE_TEXT,
+  "has_more*": BOOLEAN,
+  "searched_to*": {
+    ...MAYBE_TIME,
+    description:
+      "Of a search by text that stopped before the page was full: how far it looked. The next page goes on there.",
+  },
+});
+
 export const REQUEST_DETAIL: Schema = object({
   ...REQUEST_MEMBERS,
   "queue_position*": { type: ["integer", "null"] },
+  "waiting*": {
+    ...object({
+      "reason*": oneOf("not_offered", "paused", "backing_off", "key_limit", "behind_others", "next"),
+      "message*": TEXT,
+      "requests_before*": COUNT,
+      "requests_running*": COUNT,
+      "until*": MAYBE_TIME,
+    }),
+    type: ["object", "null"],
+    description: "Why it is not started yet; null for a request that does not wait.",
+  },
   "timeline*": {
     type: "array",
     items: object({ "kind*": TEXT, "at*": TIME, "attempt*": COUNT, "data*": ANY_OBJECT }),
@@ -262,6 +285,7 @@ export const REQUEST_DETAIL: Schema = object({
       "level*": TEXT,
       "source*": TEXT,
       "timestamp*": TIME,
+      "sequence*": COUNT,
       labels: ANY_OBJECT,
     }),
   },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AccountId, RequestId } from "../../ids.ts";
-import type { RequestFilter, RequestRecord } from "../request-queue.ts";
+import type { NewRequest, RequestFilter, RequestRecord } from "../request-queue.ts";
 import {
   createRequest,
   createResult,
@@ -151,6 +151,115 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
         if (listed[0] !== undefined) assert.deepEqual(listed[0], expected[0]);
       }
     }
+  });
+
+  test("requests are found by a part of their input, error, tags or id", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const make = async (
+      name: string,
+      input: string,
+      changes: Partial<NewRequest> = {},
+    ): Promise<RequestId> => {
+      const id = await enqueue(fixture, { input: Buffer.from(input), ...changes });
+      names.set(id, name);
+      clock.advance(10);
+      return id;
+    };
+    const names = new Map<string, string>();
+    await make("fox", '{"prompt":"a red Fox in 100% snow_fall"}');
+    await make("quote", JSON.stringify({ prompt: 'a "quoted" \\ den\nbelow' }));
+    await make("umlaut", JSON.stringify({ prompt: "ein Bär 🦊" }));
+    await make("escaped", '{"prompt":"ein B\\u00e4r \\ud83e\\udd8a"}');
+    const tagged = await make("tagged", "{}", { tags: { project: "Würfel" } });
+    const bytesOnly = Buffer.from([0xff, 0xfe, 0x00, 0x5c, 0x41]);
+    const broken = await enqueue(fixture, { input: bytesOnly });
+    names.set(broken, "broken");
+    const failed = createRequest(clock);
+    const result = createResult({ state: "failed", statusCode: 500, error: "The worker ran out of memory." });
+    await queue.record(failed, result, { startedAt: clock.now(), endedAt: clock.now() });
+    names.set(failed.id, "failed");
+    const find = async (text: string): Promise<string> => {
+      const { requests, nextCursor, searchedTo } = await queue.listRequests({ text, limit: 10 });
+      assert.deepEqual([nextCursor, searchedTo], [null, null]);
+      return requests.map(({ id }) => names.get(id)).join(" ");
+    };
+    assert.equal(await find("red fox"), "fox");
+    assert.equal(await find("100% snow_"), "fox");
+    assert.equal(await find("1%0"), "");
+    assert.equal(await find('"quoted" \\ den\nbe'), "quote");
+    assert.equal(await find("Bär"), "escaped umlaut");
+    assert.equal(await find("🦊"), "escaped umlaut");
+    assert.equal(await find("Würf"), "tagged");
+    assert.equal(await find("OUT OF MEMORY"), "failed");
+    assert.equal(await find(tagged.slice(0, -1)), "tagged");
+    assert.equal(await find("'; --"), "");
+    assert.deepEqual(
+      (await queue.listRequests({ text: "lighthouse", states: ["queued"], limit: 5 })).requests,
+      [],
+    );
+  });
+
+  test("a search by text stops after 5,000 requests, says where, and goes on from there", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const ids: RequestId[] = [];
+    const record = async (prompt: string): Promise<void> => {
+      const request = createRequest(clock, { input: Buffer.from(JSON.stringify({ prompt })) });
+      await queue.record(request, createResult(), { startedAt: clock.now(), endedAt: clock.now() });
+      if (prompt === "needle") ids.push(request.id);
+    };
+    await record("needle");
+    for (let i = 0; i < 10; i++) {
+      clock.advance(1_000);
+      await Promise.all(Array.from({ length: 500 }, () => record("hay")));
+    }
+    await record("needle");
+    const first = await queue.listRequests({ text: "needle", limit: 5 });
+    assert.deepEqual(
+      first.requests.map(({ id }) => id),
+      [ids[1]],
+    );
+    assert.equal(first.searchedTo, clock.now() - 9_000);
+    assert.notEqual(first.nextCursor, null);
+    const second = await queue.listRequests({ text: "needle", limit: 5, cursor: first.nextCursor! });
+    assert.deepEqual(
+      second.requests.map(({ id }) => id),
+      [ids[0]],
+    );
+    assert.deepEqual([second.nextCursor, second.searchedTo], [null, null]);
+    const full = await queue.listRequests({ text: "hay", limit: 5 });
+    assert.equal(full.requests.length, 5);
+    assert.deepEqual([full.nextCursor === null, full.searchedTo], [false, null]);
+  });
+
+  test("a request that waits knows why", async () => {
+    await using fixture = await open();
+    const { queue, clock, limits } = fixture;
+    limits.set("small", { concurrency: 1 });
+    const running = await enqueue(fixture, key("small"));
+    const leased = await lease(fixture);
+    const busy = await enqueue(fixture, key("small"));
+    assert.deepEqual(await queue.explainWait(busy), {
+      reason: "key_limit",
+      before: 0,
+      running: 1,
+      runningOfKey: 1,
+      limit: 1,
+    });
+    assert.equal(await queue.explainWait(running), undefined);
+    assert.equal(await queue.explainWait(createRequest(clock).id), undefined);
+    await queue.complete(leased, createResult());
+    assert.deepEqual(await queue.explainWait(busy), { reason: "next", before: 0, running: 0 });
+    const second = await enqueue(fixture, key("other"));
+    assert.deepEqual(await queue.explainWait(second), { reason: "behind_others", before: 1, running: 0 });
+    await queue.abandon(await lease(fixture), { kind: "server_error", message: "crashed" });
+    const backingOff = await queue.explainWait(busy);
+    assert.equal(backingOff?.reason, "backing_off");
+    assert.ok(backingOff?.reason === "backing_off" && backingOff.until > clock.now());
+    await queue.pause(OFFER.endpointIds[0]!);
+    assert.equal((await queue.explainWait(busy))?.reason, "paused");
+    assert.equal((await queue.explainWait(second))?.reason, "paused");
   });
 
   test("a page is not disturbed by requests that arrive while it is turned", async () => {
