@@ -1,5 +1,5 @@
 import { CursorError } from "../cursor-error.ts";
-import type { Dialect, SqlValue } from "../database/database.ts";
+import type { Dialect, SqlValue, Statements } from "../database/database.ts";
 import type { QueueContext } from "./queue-context.ts";
 import type { RequestFilter, RequestPage } from "./request-queue.ts";
 import { REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
@@ -13,20 +13,16 @@ const SEARCHED = 5_000;
 /** One page of the history. Sorting by end or duration leaves out what has none. */
 export async function listRequests(context: QueueContext, filter: RequestFilter): Promise<RequestPage> {
   const selection = createSelection(filter, await findHints(context, filter));
+  const { text, limit } = filter;
   return context.database.read(async (tx) => {
-    const { sql, parameters } = createPageQuery(selection, filter, context.database.dialect);
-    const rows = await tx.all<RequestRow & Place>(sql, parameters);
-    const page = rows.slice(0, filter.limit);
+    const found =
+      text === undefined
+        ? { rows: await selectPage(tx, selection, limit + 1), stop: undefined }
+        : await searchPage(tx, selection, { text, limit: limit + 1, dialect: context.database.dialect });
+    const page = found.rows.slice(0, limit);
     const last = page.at(-1);
-    const isFull = rows.length > filter.limit && last !== undefined;
-    // A search that found less than a page may have stopped before the end of the history.
-    const stop =
-      isFull || filter.text === undefined
-        ? undefined
-        : await tx.get<Place & { readonly created_at: number }>(
-            `${selection.sql} LIMIT 1 OFFSET ${SEARCHED - 1}`,
-            selection.parameters,
-          );
+    const isFull = found.rows.length > limit && last !== undefined;
+    const stop = isFull ? undefined : found.stop;
     return {
       requests: page.map(toRecord),
       nextCursor: isFull ? encodeCursor(last) : stop === undefined ? null : encodeCursor(stop),
@@ -41,27 +37,62 @@ interface Place {
   readonly number: number;
 }
 
+/** The requests that the filter names, but for its text. */
 interface Selection {
-  /** All columns and `sort_value` of the requests that the filter names, but for its text, in order. */
-  readonly sql: string;
+  readonly conditions: readonly string[];
   readonly parameters: readonly SqlValue[];
+  /** What they are sorted by, descending, and then by number. */
+  readonly sort: string;
 }
 
 /** The page is found first and joined after: the payloads of a page, not of the history. */
-function createPageQuery(
-  selection: Selection,
-  { text, limit }: RequestFilter,
-  dialect: Dialect,
-): { readonly sql: string; readonly parameters: readonly SqlValue[] } {
-  const parameters = [...selection.parameters];
-  const bind = (value: SqlValue): string => `$${parameters.push(value)}`;
-  const search = text === undefined ? undefined : createTextCondition(text, dialect, bind);
-  const wanted = bind(limit + 1);
-  const looked = search === undefined ? wanted : SEARCHED;
-  const sql = `SELECT ${REQUEST_COLUMNS}, r.sort_value FROM (${selection.sql} LIMIT ${looked}) AS r
-    JOIN payloads p ON p.request_number = r.number ${search === undefined ? "" : `WHERE ${search}`}
-    ORDER BY r.sort_value DESC, r.number DESC ${search === undefined ? "" : `LIMIT ${wanted}`}`;
-  return { sql, parameters };
+async function selectPage(
+  tx: Statements,
+  { conditions, parameters, sort }: Selection,
+  limit: number,
+): Promise<readonly (RequestRow & Place)[]> {
+  const sql = `SELECT ${REQUEST_COLUMNS}, r.sort_value FROM (
+      SELECT *, ${sort} AS sort_value FROM requests ${formatWhere(conditions)}
+      ORDER BY ${sort} DESC, number DESC LIMIT $${parameters.length + 1}
+    ) AS r JOIN payloads p ON p.request_number = r.number ORDER BY r.sort_value DESC, r.number DESC`;
+  return await tx.all(sql, [...parameters, limit]);
+}
+
+/** Looks through the next requests for the text, up to `stop`; undefined when that is the end of the history. */
+async function searchPage(
+  tx: Statements,
+  { conditions, parameters, sort }: Selection,
+  options: { readonly text: string; readonly limit: number; readonly dialect: Dialect },
+): Promise<{
+  readonly rows: readonly (RequestRow & Place)[];
+  readonly stop: (Place & { readonly created_at: number }) | undefined;
+}> {
+  const stop = await tx.get<Place & { readonly created_at: number }>(
+    `SELECT ${sort} AS sort_value, number, created_at FROM requests ${formatWhere(conditions)}
+     ORDER BY ${sort} DESC, number DESC LIMIT 1 OFFSET ${SEARCHED - 1}`,
+    parameters,
+  );
+  const all = [...parameters];
+  const bind = (value: SqlValue): string => `$${all.push(value)}`;
+  const bound =
+    stop === undefined ? [] : [`(${sort}, number) >= (${bind(stop.sort_value)}, ${bind(stop.number)})`];
+  const where = formatWhere([
+    ...conditions,
+    ...bound,
+    "p.request_number = r.number",
+    createTextCondition(options.text, options.dialect, bind),
+  ]);
+  // CROSS: SQLite keeps to this order, newest first, and ends as soon as the page is full.
+  const rows = await tx.all<RequestRow & Place>(
+    `SELECT ${REQUEST_COLUMNS}, ${sort} AS sort_value FROM requests r CROSS JOIN payloads p ${where}
+     ORDER BY ${sort} DESC, number DESC LIMIT ${bind(options.limit)}`,
+    all,
+  );
+  return { rows, stop };
+}
+
+function formatWhere(conditions: readonly string[]): string {
+  return conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
 }
 
 /** True of a request whose input, error, tags or id hold the text. */
@@ -161,9 +192,7 @@ function createSelection(filter: RequestFilter, hints: Hints): Selection {
     const unfinished = (filter.states ?? []).map((state) => UNFINISHED[state as keyof typeof UNFINISHED]);
     conditions.push(`number IN (${unfinished.join(" UNION ALL ")})`);
   }
-  const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-  const sql = `SELECT *, ${sort} AS sort_value FROM requests ${where} ORDER BY ${sort} DESC, number DESC`;
-  return { sql, parameters };
+  return { conditions, parameters, sort };
 }
 
 const UNFINISHED = {
