@@ -205,7 +205,7 @@ async function measure(folder: string): Promise<Figures> {
       }),
     );
     const pick = (i: number): RequestId => sample[(round * BATCH + i * 7) % sample.length] as RequestId;
-    await timeBatch("status", (i) => queue.find(pick(i)));
+    await timeBatch("status", (i) => queue.findOutline(pick(i)));
     await timeBatch("position", (i) => queue.getPosition(pick(i)));
   }
   for (let round = 0; round < 5; round++) {

@@ -139,7 +139,7 @@ async function openQueue(folder: string): Promise<Subject> {
         inferenceSeconds: 0.001,
         fileIds: [],
       });
-      await queue.find(id);
+      await queue.findOutline(id);
       await queue.readResult(id);
     },
     close: async () => database[Symbol.asyncDispose](),

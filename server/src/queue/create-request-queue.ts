@@ -18,6 +18,7 @@ import { perDialect } from "./per-dialect.ts";
 import { createQueriedPositions } from "./queried-positions.ts";
 import type { QueueContext } from "./queue-context.ts";
 import {
+  findOutline,
   findRequest,
   getPosition,
   getStats,
@@ -106,6 +107,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     appendEvents: (lease, events) => appendEvents(context, lease, events),
     cancel: (id) => cancelRequest(context, id),
     find: (id) => findRequest(context, id),
+    findOutline: (id) => findOutline(context, id),
     getPosition: (id) => getPosition(context, id),
     explainWait: (id) => explainWait(context, id),
     listLogs: (id, after = 0, limit = DEFAULT_LOGS) => listLogs(context, id, after, limit),

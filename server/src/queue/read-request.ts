@@ -5,13 +5,22 @@ import { readPayload, removeBlobs } from "./payload-store.ts";
 import type { QueueContext } from "./queue-context.ts";
 import type {
   EndpointStats,
+  RequestOutline,
   RequestRecord,
   StoredEvent,
   StoredLog,
   StoredPayload,
   StoredResult,
 } from "./request-queue.ts";
-import { REQUEST_COLUMNS, type RequestRow, toEntry, toRecord } from "./request-rows.ts";
+import {
+  OUTLINE_COLUMNS,
+  type OutlineRow,
+  REQUEST_COLUMNS,
+  type RequestRow,
+  toEntry,
+  toOutline,
+  toRecord,
+} from "./request-rows.ts";
 
 export async function findRequest(context: QueueContext, id: RequestId): Promise<RequestRecord | undefined> {
   const row = await context.database.read((tx) => tx.get<RequestRow>(SELECT_REQUEST, [id]));
@@ -20,6 +29,13 @@ export async function findRequest(context: QueueContext, id: RequestId): Promise
 
 const SELECT_REQUEST = `SELECT ${REQUEST_COLUMNS} FROM requests r
   JOIN payloads p ON p.request_number = r.number WHERE r.id = $1`;
+
+export async function findOutline(context: QueueContext, id: RequestId): Promise<RequestOutline | undefined> {
+  const row = await context.database.read((tx) => tx.get<OutlineRow>(SELECT_OUTLINE, [id]));
+  return row === undefined ? undefined : toOutline(row);
+}
+
+const SELECT_OUTLINE = `SELECT ${OUTLINE_COLUMNS} FROM requests WHERE id = $1`;
 
 /** 0 for a request that does not wait. */
 export async function getPosition(context: QueueContext, id: RequestId): Promise<number> {

@@ -52,6 +52,8 @@ export interface RequestQueue {
   cancel(id: RequestId): Promise<CancelOutcome>;
 
   find(id: RequestId): Promise<RequestRecord | undefined>;
+  /** As `find`, with only what a caller's status and result are made of: half the cost. */
+  findOutline(id: RequestId): Promise<RequestOutline | undefined>;
   /** Requests that would be leased before this one if nothing more arrived; exact to 1,000, then an estimate. */
   getPosition(id: RequestId): Promise<number>;
   /** What keeps a request waiting; undefined for one that does not wait. */
@@ -226,6 +228,21 @@ export interface RequestRecord {
   readonly billableUnits: number | null;
   readonly inferenceSeconds: number | null;
 }
+
+/** What is asked all day. */
+export type RequestOutline = Pick<
+  RequestRecord,
+  | "id"
+  | "accountId"
+  | "endpointId"
+  | "app"
+  | "surface"
+  | "state"
+  | "hint"
+  | "error"
+  | "errorType"
+  | "inferenceSeconds"
+>;
 
 export interface StoredPayload {
   readonly body: Uint8Array | null;

@@ -1,6 +1,6 @@
 import type { AccountId, KeyId, RequestId } from "../ids.ts";
 import type { LineEntry } from "./positions.ts";
-import type { Priority, RequestRecord, RequestState } from "./request-queue.ts";
+import type { Priority, RequestOutline, RequestRecord, RequestState } from "./request-queue.ts";
 
 /** Columns of a {@link RequestRow}, of `requests AS r` joined with `payloads AS p`. */
 export const REQUEST_COLUMNS: string = [
@@ -82,6 +82,39 @@ export function toRecord(row: RequestRow): RequestRecord {
     error: row.error,
     errorType: row.error_type,
     billableUnits: row.billable_units,
+    inferenceSeconds: row.inference_seconds,
+  };
+}
+
+/** Columns of an {@link OutlineRow}, of `requests`. */
+export const OUTLINE_COLUMNS: string =
+  "id, account_id, endpoint_id, app, surface, state, hint, error, error_type, inference_seconds";
+
+export type OutlineRow = Pick<
+  RequestRow,
+  | "id"
+  | "account_id"
+  | "endpoint_id"
+  | "app"
+  | "surface"
+  | "state"
+  | "hint"
+  | "error"
+  | "error_type"
+  | "inference_seconds"
+>;
+
+export function toOutline(row: OutlineRow): RequestOutline {
+  return {
+    id: row.id as RequestId,
+    accountId: row.account_id as AccountId,
+    endpointId: row.endpoint_id,
+    app: row.app,
+    surface: row.surface as RequestOutline["surface"],
+    state: row.state as RequestState,
+    hint: row.hint,
+    error: row.error,
+    errorType: row.error_type,
     inferenceSeconds: row.inference_seconds,
   };
 }

@@ -1,6 +1,6 @@
 import type { QueueStatus, RequestLog } from "@sluice/protocol";
 import type { RequestId } from "../../ids.ts";
-import type { RequestQueue, RequestRecord, StoredLog } from "../../queue/request-queue.ts";
+import type { RequestOutline, RequestQueue, StoredLog } from "../../queue/request-queue.ts";
 
 /** The URLs of a request, in the short form: owner and alias only. */
 export function formatRequestUrls(
@@ -18,7 +18,7 @@ export function formatRequestUrls(
 
 /** The status object of the wire. `logs` is null when they were not asked for. */
 export function formatStatus(
-  record: RequestRecord,
+  record: RequestOutline,
   parts: {
     readonly queueUrl: string;
     readonly position: number;

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { formatApp, parseEndpointId } from "@sluice/protocol";
 import { parseRequestId } from "../../ids.ts";
-import type { RequestRecord } from "../../queue/request-queue.ts";
+import type { RequestOutline } from "../../queue/request-queue.ts";
 import type { Authenticator } from "../authenticate.ts";
 import type { Call, Route } from "../call.ts";
 import type { GatewayContext } from "../context.ts";
@@ -61,18 +61,18 @@ export function createQueueSurface(
     }
   }
 
-  async function findRequest(path: RequestPath): Promise<RequestRecord | undefined> {
+  async function findRequest(path: RequestPath): Promise<RequestOutline | undefined> {
     const id = parseRequestId(path.requestId);
     const endpoint = parseEndpointId(readEndpointPath(`/${path.endpoint}`));
     if (id === undefined || endpoint === undefined) return undefined;
-    const record = await queue.find(id);
+    const record = await queue.findOutline(id);
     return record?.surface === "queue" && record.app === formatApp(endpoint) ? record : undefined;
   }
 
   async function checkAccess(
     call: Call,
     action: RequestAction,
-    record: RequestRecord,
+    record: RequestOutline,
   ): Promise<Response | undefined> {
     if (action === "result" && settings.anonymousResultById) return undefined;
     const access = await authenticator.authenticate(call.request, call.url, {
@@ -95,7 +95,7 @@ export function createQueueSurface(
     return respond.sentence(405, "Method Not Allowed", { allow });
   }
 
-  async function answerStatus(call: Call, record: RequestRecord): Promise<Response> {
+  async function answerStatus(call: Call, record: RequestOutline): Promise<Response> {
     const position = record.state === "queued" ? await queue.getPosition(record.id) : 0;
     const wantsLogs = record.state !== "queued" && asksForLogs(call.url);
     const logs = wantsLogs ? (await readLogs(queue, record.id)).logs : null;
@@ -106,14 +106,14 @@ export function createQueueSurface(
     });
   }
 
-  function answerStream(call: Call, record: RequestRecord): Response {
+  function answerStream(call: Call, record: RequestOutline): Response {
     const request = { id: record.id, queueUrl: call.urls.queue, wantsLogs: asksForLogs(call.url) };
     return respondEventStream({ "x-fal-request-id": record.id }, (signal) =>
       produceStatusEvents({ queue, live, clock }, request, signal),
     );
   }
 
-  async function answerResult(call: Call, record: RequestRecord): Promise<Response> {
+  async function answerResult(call: Call, record: RequestOutline): Promise<Response> {
     const headers = { "x-fal-request-id": record.id };
     if (record.state === "queued" || record.state === "running")
       return respond.sentence(400, "Request is still in progress", headers);
@@ -127,7 +127,7 @@ export function createQueueSurface(
     return respondStored(stored, call.urls.files, more, settings);
   }
 
-  async function answerCancel(record: RequestRecord): Promise<Response> {
+  async function answerCancel(record: RequestOutline): Promise<Response> {
     const { id, accountId, endpointId } = record;
     const headers = { "x-fal-request-id": id };
     const answer = (status: number, word: string, success: boolean): Response =>

@@ -2,7 +2,7 @@ import type { QueueStatus, RequestLog } from "@sluice/protocol";
 import type { Clock } from "../../clock.ts";
 import type { RequestId } from "../../ids.ts";
 import type { Live, Update } from "../../live/live.ts";
-import type { RequestQueue, RequestRecord } from "../../queue/request-queue.ts";
+import type { RequestOutline, RequestQueue } from "../../queue/request-queue.ts";
 import { formatEvent, KEEPALIVE, KEEPALIVE_MS } from "../event-stream.ts";
 import { formatStatus, readLogs } from "./queue-status.ts";
 
@@ -46,7 +46,7 @@ export async function* watchStatus(
   let lastLog = 0;
   let sentAt = clock.monotonic();
   while (!signal.aborted) {
-    const record = await queue.find(request.id);
+    const record = await queue.findOutline(request.id);
     if (record === undefined) return; // removed by retention while somebody watched
     const position = record.state === "queued" ? await queue.getPosition(request.id) : 0;
     let logs: readonly RequestLog[] | null = null;
@@ -73,11 +73,11 @@ export async function* watchStatus(
 }
 
 /** Whoever is far behind is asked about less often: thousands may wait. */
-function getLookInterval(record: RequestRecord, position: number): number {
+function getLookInterval(record: RequestOutline, position: number): number {
   return record.state === "queued" ? 500 + Math.min(position, 3_000) : 2_000;
 }
 
-function isTerminal(record: RequestRecord): boolean {
+function isTerminal(record: RequestOutline): boolean {
   return record.state !== "queued" && record.state !== "running";
 }
 

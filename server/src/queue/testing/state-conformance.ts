@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createRequestId, type RequestId } from "../../ids.ts";
 import type { AttemptFailure, RequestState } from "../request-queue.ts";
 import {
   bytes,
@@ -52,6 +53,31 @@ export function testStates(open: () => Promise<QueueFixture>): void {
     assert.equal(result?.statusCode, 200);
     assert.equal(result.headers["x-fal-billable-units"], "1");
     assert.equal(Buffer.from(result.body).toString(), '{"images":[]}');
+  });
+
+  test("the outline of a request says the same as its record, in every state", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const check = async (id: RequestId, state: RequestState): Promise<void> => {
+      const record = await queue.find(id);
+      const outline = await queue.findOutline(id);
+      assert.equal(outline?.state, state);
+      assert.deepEqual({ ...record, ...outline }, record);
+    };
+    const id = await enqueue(fixture, { hint: "same", webhookUrl: "https://example.com/hook" });
+    await check(id, "queued");
+    const leased = await lease(fixture);
+    await check(id, "running");
+    await queue.complete(leased, createResult());
+    await check(id, "succeeded");
+    const late = await enqueue(fixture, { startDeadlineAt: clock.now() + 10 });
+    clock.advance(20);
+    await queue.sweep();
+    await check(late, "failed");
+    const unwanted = await enqueue(fixture);
+    await queue.cancel(unwanted);
+    await check(unwanted, "cancelled");
+    assert.equal(await queue.findOutline(createRequestId(clock.now())), undefined);
   });
 
   test("payloads of every size come back byte for byte", async () => {
