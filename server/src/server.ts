@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { chmod, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ModelFileManifest } from "@sluice/runtime/model";
 import { backupStore } from "./backup-store.ts";
 import { createCatalog } from "./catalog/create-catalog.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -16,7 +17,7 @@ import { createTokenIssuer } from "./keys/create-token-issuer.ts";
 import { createLive } from "./live/create-live.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics/metrics.ts";
-import { describeModelFile } from "./runner/describe-model-file.ts";
+import { describeModelFiles } from "./runner/describe-model-files.ts";
 import { startHousekeeping } from "./runner/housekeeping.ts";
 import { startRunner } from "./runner/runner.ts";
 import { createWorkerEnvironment } from "./runner/worker-environment.ts";
@@ -143,14 +144,25 @@ async function describeModels(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<ReturnType<typeof createCatalog>> {
   const visible = createWorkerEnvironment(environment);
+  const own = modelFiles.filter((path) => !replaceableFiles.includes(path));
+  // The shipped files share what they import, so one child for all of them starts in a third of the time.
+  const groups = [modelFiles.filter((path) => replaceableFiles.includes(path)), ...own.map((path) => [path])];
+  const manifests = new Map<string, ModelFileManifest>();
+  await Promise.all(
+    groups.map(async (paths) => {
+      const found = await describeModelFiles(paths, { environment: visible });
+      for (const [index, manifest] of found.entries()) manifests.set(paths[index] ?? "", manifest);
+    }),
+  );
   const described = await Promise.all(
-    modelFiles.map(async (path) => ({
+    [...manifests].map(async ([path, manifest]) => ({
       path,
       isReplaceable: replaceableFiles.includes(path),
-      manifest: await describeModelFile(path, { environment: visible }),
+      manifest,
       updatedAt: Math.round((await stat(path)).mtimeMs),
     })),
   );
+  described.sort((a, b) => modelFiles.indexOf(a.path) - modelFiles.indexOf(b.path));
   return createCatalog(described);
 }
 

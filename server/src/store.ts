@@ -4,7 +4,6 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type Database, DatabaseError } from "./database/database.ts";
 import { acquireFolderLock } from "./database/folder-lock.ts";
 import { migrateDatabase } from "./database/migrate-database.ts";
-import { openPostgresDatabase } from "./database/postgres-database.ts";
 import { openSqliteDatabase } from "./database/sqlite-database.ts";
 import type { BlobStore } from "./files/blob-store.ts";
 import { createFileStore } from "./files/create-file-store.ts";
@@ -76,6 +75,7 @@ export async function openStore(options: {
 async function openSharedDatabase(url: string, path: string, logger: Logger): Promise<Database> {
   const lock = acquireFolderLock(path);
   try {
+    const { openPostgresDatabase } = await import("./database/postgres-database.ts");
     const database = await openPostgresDatabase({ url, logger });
     return {
       dialect: database.dialect,

@@ -9,7 +9,6 @@ import { createChildEnvironment } from "../exec/child-environment.ts";
 import { chooseKeys } from "../exec/choose-keys.ts";
 import { startInterceptor } from "../exec/interceptor.ts";
 import { isKeyKnown, openTargetServer } from "../exec/open-target-server.ts";
-import { openPrivateAuthority } from "../exec/private-authority.ts";
 import { type ChildEnd, runChild, toExitCode } from "../exec/run-child.ts";
 import { createExtraRoots, createTrustBundle } from "../exec/trust-bundle.ts";
 import { createUpstreamProxy } from "../exec/upstream-proxy.ts";
@@ -53,6 +52,8 @@ async function execute(command: string, args: readonly string[], dataDir: string
     isKnown: (key) => isKeyKnown(server.url, key),
   });
   for (const note of keys.notes) process.stderr.write(`sluice: ${note}\n`);
+  // Makes certificates: a library that no other command wants.
+  const { openPrivateAuthority } = await import("../exec/private-authority.ts");
   const authority = await openPrivateAuthority(dataDir, Date.now());
   await using interceptor = await startInterceptor({
     serverUrl: server.url,

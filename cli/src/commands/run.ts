@@ -3,7 +3,7 @@ import { basename, dirname, extname, join, resolve } from "node:path";
 import { ApiError, type FalClient } from "@sluice/client";
 import type { QueueStatus } from "@sluice/protocol";
 import type { Command } from "commander";
-import ora, { type Ora } from "ora";
+import type { Ora } from "ora";
 import { CliError } from "../cli-error.ts";
 import { type Connection, createClient, describeFailure, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
@@ -52,6 +52,7 @@ async function runOnce(
 ): Promise<void> {
   const client = createClient(connection);
   const isQuiet = options.quiet === true || options.json === true;
+  const { default: ora } = await import("ora");
   const spinner = ora({ isSilent: isQuiet, stream: process.stderr, text: "sending" });
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort(new Error("interrupted")));

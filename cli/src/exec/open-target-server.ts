@@ -67,6 +67,7 @@ async function startServer(environment: Environment, dataDir: string): Promise<T
   const server = await openServer({
     settings,
     modelFiles: [...SHIPPED_MODEL_FILES, ...settings.models.map((file) => resolve(file))],
+    replaceableFiles: SHIPPED_MODEL_FILES,
     logger: createLogger(settings.logLevel),
     version: readVersion(),
   });

@@ -2,7 +2,6 @@ import { lookup } from "node:dns/promises";
 import { isIP, type LookupFunction } from "node:net";
 import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import { Agent, request } from "undici";
 import type { AddressRule } from "./public-address.ts";
 
 /** Bounds of what a caller can make this server fetch. */
@@ -90,6 +89,7 @@ async function fetchOnce(
   // hexadecimal hosts into dotted ones.
   const host = url.hostname.replace(/^\[|\]$/g, "");
   if (isIP(host) !== 0 && !rules.isAllowed(host)) throw refuseAddress();
+  const { Agent, request } = await import("undici"); // a hundred modules that many servers never need
   const agent = new Agent({
     connect: { lookup: createCheckedLookup(rules), timeout: Math.min(10_000, rules.timeoutMs) },
     headersTimeout: rules.idleMs,

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { CancelReason, WorkerRun } from "@sluice/runtime/worker/messages";
 import { systemClock } from "../clock.ts";
-import { describeModelFile } from "./describe-model-file.ts";
+import { describeModelFiles } from "./describe-model-files.ts";
 import { createWorkerEnvironment } from "./worker-environment.ts";
 import { type RunListener, WorkerProcess, WorkerStartError } from "./worker-process.ts";
 
@@ -22,7 +22,8 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 describe("a worker process", { timeout: 120_000 }, () => {
   it("describes a model file with its defaults filled in", async () => {
-    const { models } = await describeModelFile(fixture("shared-setup.mjs"), { environment });
+    const [described] = await describeModelFiles([fixture("shared-setup.mjs")], { environment });
+    const models = described?.models ?? [];
     assert.deepEqual(
       models.map((model) => model.id),
       ["test/first", "test/second"],
@@ -36,14 +37,30 @@ describe("a worker process", { timeout: 120_000 }, () => {
     });
   });
 
+  it("describes several model files in one process, in their order", async () => {
+    const file = join(folder, "single.mjs");
+    await writeFile(
+      file,
+      `export default { id: "test/single", title: "t", model: { name: "m", version: String(process.pid) },
+        input: { type: "object" }, output: { type: "object" }, run: () => ({}) };`,
+    );
+    const other = join(folder, "second.mjs");
+    await copyFile(file, other);
+    const described = await describeModelFiles([file, fixture("shared-setup.mjs"), other], { environment });
+    const ids = described.map(({ models }) => models.map((model) => model.id));
+    assert.deepEqual(ids, [["test/single"], ["test/first", "test/second"], ["test/single"]]);
+    assert.equal(described[0]?.models[0]?.model.version, described[2]?.models[0]?.model.version);
+    assert.deepEqual(await describeModelFiles([], { environment }), []);
+  });
+
   it("says why a model file cannot be used", async () => {
-    await assert.rejects(describeModelFile("/nowhere/model.ts", { environment }), {
+    await assert.rejects(describeModelFiles(["/nowhere/model.ts"], { environment }), {
       kind: "rejected",
       message: "/nowhere/model.ts cannot be read: is the path right?",
     });
     const file = join(folder, "broken.mjs");
     await writeFile(file, "export default {");
-    await assert.rejects(describeModelFile(file, { environment }), (error) => {
+    await assert.rejects(describeModelFiles([file], { environment }), (error) => {
       assert(error instanceof WorkerStartError);
       assert.match(error.message, /broken\.mjs does not load: Unexpected/);
       return true;

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { Agent, request } from "undici";
 import type { Clock } from "../clock.ts";
 import { createCheckedLookup, DownloadError, type DownloadRules } from "../files/download.ts";
 import type { AccountId, RequestId } from "../ids.ts";
@@ -46,6 +45,7 @@ export async function sendDelivery(sending: Sending, parts: SendParts): Promise<
   if (isIP(host) !== 0 && !parts.rules.isAllowed(host)) return REFUSED;
   const signature = await signBody(sending, parts);
   const timeout = AbortSignal.timeout(timeoutMs);
+  const { Agent, request } = await import("undici"); // a hundred modules that many servers never need
   const agent = new Agent({
     connect: { lookup: createCheckedLookup(parts.rules), timeout: Math.min(10_000, timeoutMs) },
     headersTimeout: timeoutMs,

@@ -18,7 +18,7 @@ import { type Logger, silentLogger } from "../../logger.ts";
 import { silentMetrics } from "../../metrics/metrics.ts";
 import { createRequestQueue } from "../../queue/create-request-queue.ts";
 import type { NewRequest, RequestQueue, RequestRecord } from "../../queue/request-queue.ts";
-import { describeModelFile } from "../describe-model-file.ts";
+import { describeModelFiles } from "../describe-model-files.ts";
 import type { ReadInputFile } from "../execute-request.ts";
 import { type Runner, startRunner } from "../runner.ts";
 import { createWorkerEnvironment } from "../worker-environment.ts";
@@ -81,12 +81,10 @@ export async function startRunnerHarness(
   const live = createLive();
   const queue = createRequestQueue({ database, blobs, clock, logger: silentLogger });
   const environment = createWorkerEnvironment(process.env);
-  const described = modelFiles.map(async (path) => ({
-    path,
-    manifest: await describeModelFile(path, { environment }),
-    updatedAt: 0,
-  }));
-  const catalog = createCatalog(await Promise.all(described));
+  const manifests = await describeModelFiles(modelFiles, { environment });
+  const catalog = createCatalog(
+    manifests.map((manifest, index) => ({ path: modelFiles[index] ?? "", manifest, updatedAt: 0 })),
+  );
   const updates: Update[] = [];
   const listeners = new Set<() => void>();
   live.subscribeAll((update) => {
