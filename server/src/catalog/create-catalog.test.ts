@@ -487,6 +487,19 @@ test("a file may take over an endpoint of one that is replaceable, in either ord
   }
 });
 
+test("an operator's schema is compiled at once, a shipped one when it is first needed", () => {
+  const broken = {
+    path: "a.ts",
+    updatedAt: 0,
+    manifest: { models: [createManifest("acme/x", { input: BROKEN })] },
+  };
+  assert.throws(() => createCatalog([broken]), /^CatalogError: a\.ts: endpoint "acme\/x": the input schema/);
+  const catalog = createCatalog([{ ...broken, isReplaceable: true }]);
+  assert.throws(() => catalog.find("acme/x")?.validateInput(Buffer.from('{"a":1}')), /minimum/);
+});
+
+const BROKEN: JsonSchema = { type: "object", properties: { a: { type: "integer", minimum: "one" } } };
+
 test("two endpoints may share a schema that names itself", () => {
   const input = { $id: "urn:x", $schema: "http://json-schema.org/draft-07/schema#", type: "object" };
   const models = [createManifest("acme/x", { input }), createManifest("acme/y", { input })];

@@ -13,7 +13,10 @@ export interface DescribedModelFile {
   readonly manifest: ModelFileManifest;
   /** Epoch ms of the file's last change. */
   readonly updatedAt: number;
-  /** Another file may take over its endpoints, as an operator's own do with those that are shipped. */
+  /**
+   * Another file may take over its endpoints, as an operator's own do with those that are shipped. Whoever ships it
+   * has tested its schemas: they are compiled when they are first needed, and a start does not wait for it.
+   */
   readonly isReplaceable?: boolean;
 }
 
@@ -100,7 +103,7 @@ function createEntry(
       const resolved = resolveRefs(schema, schema);
       if (name === "input" && resolved["type"] !== "object" && resolved["properties"] === undefined)
         throw new Error(`it must have "type": "object": a request's body is an object of named fields`);
-      return compile(schema, root);
+      return file.isReplaceable === true ? compileLater(() => compile(schema, root)) : compile(schema, root);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new CatalogError(file.path, manifest.id, `the ${name} schema cannot be used: ${reason}.`, {
@@ -108,6 +111,14 @@ function createEntry(
       });
     }
   }
+}
+
+function compileLater(compile: () => SchemaValidator): SchemaValidator {
+  let validate: SchemaValidator | undefined;
+  return (value) => {
+    validate ??= compile();
+    return validate(value);
+  };
 }
 
 function validateBody(body: Uint8Array | null, schema: JsonSchema, validate: SchemaValidator): Validation {

@@ -33,7 +33,7 @@ export function createGateway(context: GatewayContext): Gateway {
   const respond = createRespond(settings);
   const urlBuilder = createUrlBuilder(settings);
   const authenticator = createAuthenticator({ keys: context.keys, tokens: context.tokens, respond });
-  const counter = createRunCounter(context.keys);
+  const counter = createRunCounter(context.keys, context.queue);
   const surfaces = createSurfaces(context, { respond, authenticator, counter });
   const { run } = surfaces;
   const upgrade = createUpgrade(context, { respond, authenticator, urlBuilder, counter, run });

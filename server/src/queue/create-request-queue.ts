@@ -8,7 +8,7 @@ import { abandonRequest, releaseRequest } from "./abandon-request.ts";
 import { cancelRequest, flushEndpoint } from "./cancel-request.ts";
 import { collectOrphans } from "./collect-orphans.ts";
 import { completeRequest } from "./end-request.ts";
-import { enqueueRequest, forgetDays, recordRequest } from "./enqueue-request.ts";
+import { admitRun, enqueueRequest, forgetDays, recordRequest } from "./enqueue-request.ts";
 import { insertEvents } from "./events.ts";
 import { explainWait } from "./explain-wait.ts";
 import { leaseRequest, renewLease } from "./lease-request.ts";
@@ -29,6 +29,7 @@ import {
   removePayloads,
 } from "./read-request.ts";
 import type { LeaseRef, NewEvent, RequestQueue } from "./request-queue.ts";
+import { createRunsUnderWay } from "./runs-under-way.ts";
 import { createSteadyClock } from "./steady-clock.ts";
 import { sweepRequests } from "./sweep-requests.ts";
 import { createWindowPositions } from "./window-positions.ts";
@@ -66,6 +67,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
         ? createWindowPositions(database)
         : createQueriedPositions(database, clock),
     pauses: createPauses(database),
+    runs: createRunsUnderWay(),
   };
   const steady = createSteadyClock(clock);
   let nextOrphans = clock.monotonic();
@@ -95,7 +97,9 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   return {
     enqueue: (request) => enqueueRequest(context, request),
-    record: (request, result, times) => recordRequest(context, request, result, times),
+    admit: (run) => admitRun(context, run),
+    record: (request, result, times) =>
+      recordRequest(context, request, result, times).finally(() => context.runs.remove(request.id)),
     async lease(offer) {
       await followClock();
       return leaseRequest(context, offer);

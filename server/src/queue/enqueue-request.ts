@@ -1,11 +1,18 @@
 import { createHash } from "node:crypto";
 import type { Dialect, SqlValue, Statements } from "../database/database.ts";
+import type { KeyId } from "../ids.ts";
 import type { KeyLimits } from "../keys/key-store.ts";
 import { FORGET_MS, insertDelivery, trimError } from "./end-request.ts";
 import { type PlacedPayload, placePayload, removeBlobs } from "./payload-store.ts";
 import { perDialect } from "./per-dialect.ts";
 import { changeLines, type QueueContext } from "./queue-context.ts";
-import type { EnqueueOutcome, NewRequest, RecordOutcome, RequestResult } from "./request-queue.ts";
+import type {
+  AdmitOutcome,
+  EnqueueOutcome,
+  NewRequest,
+  RecordOutcome,
+  RequestResult,
+} from "./request-queue.ts";
 import { encode, encodePriority, REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
 
 const DAY_MS = 86_400_000;
@@ -52,6 +59,23 @@ type Outcome =
   | Exclude<EnqueueOutcome, { kind: "enqueued" }>
   | { readonly kind: "joined"; readonly entry: Parameters<QueueContext["positions"]["join"]>[0] };
 
+/** Without a write: what is counted durably is read, what is under way is added. */
+export async function admitRun(
+  context: QueueContext,
+  { id, keyId }: Pick<NewRequest, "id" | "keyId">,
+): Promise<AdmitOutcome> {
+  const limit = keyId === null ? undefined : (await context.getKeyLimits(keyId))?.requestsPerDay;
+  if (keyId === null || limit === undefined) return { kind: "admitted" };
+  return await context.database.read(async (tx) => {
+    const day = getDay(context);
+    const counted = await readDay(tx, keyId, day);
+    // Decided and counted in one go, inside the read: there, no commit comes in between.
+    if (isUsedUp(context, keyId, counted, limit)) return refuseDay(context, day);
+    context.runs.add(id, keyId);
+    return { kind: "admitted" };
+  });
+}
+
 export async function recordRequest(
   context: QueueContext,
   request: NewRequest,
@@ -65,7 +89,8 @@ export async function recordRequest(
     const duplicate = await findDuplicate(tx, request);
     if (duplicate !== undefined) return duplicate;
     if (request.keyId !== null && limits?.requestsPerDay !== undefined) {
-      await countForDay(tx, request.keyId, Math.floor(context.clock.now() / DAY_MS));
+      await countForDay(tx, request.keyId, getDay(context));
+      context.runs.remove(request.id);
     }
     const inserted = await insertRequest(tx, context.database.dialect, request, {
       input,
@@ -118,18 +143,34 @@ async function checkLimits(
     if (queued >= limits.queued) return { kind: "limited", limit: "queued", retryAfterMs: FULL_RETRY_MS };
   }
   if (limits.requestsPerDay !== undefined) {
-    const now = context.clock.now();
-    const day = Math.floor(now / DAY_MS);
-    const row = await tx.get<{ requests: number }>(
-      "SELECT requests FROM key_days WHERE key_id = $1 AND day = $2",
-      [request.keyId, day],
-    );
-    if ((row?.requests ?? 0) >= limits.requestsPerDay) {
-      return { kind: "limited", limit: "requests_per_day", retryAfterMs: (day + 1) * DAY_MS - now };
-    }
+    const day = getDay(context);
+    const counted = await readDay(tx, request.keyId, day);
+    if (isUsedUp(context, request.keyId, counted, limits.requestsPerDay)) return refuseDay(context, day);
     await countForDay(tx, request.keyId, day);
   }
   return undefined;
+}
+
+/** Days of UTC. */
+function getDay(context: QueueContext): number {
+  return Math.floor(context.clock.now() / DAY_MS);
+}
+
+async function readDay(tx: Statements, keyId: KeyId, day: number): Promise<number> {
+  const row = await tx.get<{ requests: number }>(
+    "SELECT requests FROM key_days WHERE key_id = $1 AND day = $2",
+    [keyId, day],
+  );
+  return row?.requests ?? 0;
+}
+
+function isUsedUp(context: QueueContext, keyId: KeyId, counted: number, limit: number): boolean {
+  return counted + context.runs.count(keyId) >= limit;
+}
+
+function refuseDay(context: QueueContext, day: number): Extract<EnqueueOutcome, { kind: "limited" }> {
+  const retryAfterMs = Math.max((day + 1) * DAY_MS - context.clock.now(), 0);
+  return { kind: "limited", limit: "requests_per_day", retryAfterMs };
 }
 
 /**
@@ -152,7 +193,7 @@ async function countUpTo(tx: Statements, condition: string, value: string, limit
 
 /** Counts of days that are over decide nothing any more. */
 export async function forgetDays(context: QueueContext): Promise<void> {
-  const today = Math.floor(context.clock.now() / DAY_MS);
+  const today = getDay(context);
   await context.database.transaction((tx) => tx.run("DELETE FROM key_days WHERE day < $1", [today - 1]));
 }
 

@@ -6,6 +6,7 @@ import type { KeyLimits } from "../keys/key-store.ts";
 import type { Logger } from "../logger.ts";
 import type { Pauses } from "./pauses.ts";
 import type { LineEntry, Positions } from "./positions.ts";
+import type { RunsUnderWay } from "./runs-under-way.ts";
 
 /** What every operation of the queue is given. */
 export interface QueueContext {
@@ -16,6 +17,7 @@ export interface QueueContext {
   readonly getKeyLimits: (keyId: KeyId) => Promise<KeyLimits | undefined>;
   readonly positions: Positions;
   readonly pauses: Pauses;
+  readonly runs: RunsUnderWay;
 }
 
 /** What a transaction did to the lines; told to {@link Positions} once it is committed. */

@@ -19,6 +19,11 @@ export interface RequestQueue {
   /** Makes the request durable. Idempotent under `idempotencyKey`. */
   enqueue(request: NewRequest): Promise<EnqueueOutcome>;
   /**
+   * May the key make this direct run, by its limit of requests per day? From then on the run counts: in memory until
+   * `record` does so durably. A crash loses the counts of the runs that it interrupts.
+   */
+  admit(run: Pick<NewRequest, "id" | "keyId">): Promise<AdmitOutcome>;
+  /**
    * Records a request that was executed or refused without the queue (a direct run, an invalid input on the
    * queue surface): it is terminal from the start. Idempotent under `idempotencyKey`.
    */
@@ -144,6 +149,10 @@ export type EnqueueOutcome =
       readonly limit: "queued" | "requests_per_day";
       readonly retryAfterMs: number;
     };
+
+export type AdmitOutcome =
+  | { readonly kind: "admitted" }
+  | Extract<EnqueueOutcome, { readonly kind: "limited" }>;
 
 export type RecordOutcome =
   | { readonly kind: "recorded" }

@@ -9,6 +9,7 @@ import type { FreeSpaceCheck } from "../free-space.ts";
 import { readBody } from "../read-body.ts";
 import { type RequestOptions, readRequestOptions } from "../request-options.ts";
 import { CORS_HEADERS, type Respond } from "../respond.ts";
+import { respondLimited } from "../respond-limited.ts";
 import { formatRequestUrls } from "./queue-status.ts";
 
 /**
@@ -97,13 +98,7 @@ export function createSubmit(
       case "queue_full":
         return respond.flat("queue_length_exceeded", undefined, RETRY_SOON);
       case "limited":
-        return respond.flat(
-          outcome.limit === "queued" ? "queue_length_exceeded" : "rate_limited",
-          outcome.limit === "queued"
-            ? "This key has as many requests waiting as it may have."
-            : "This key has made as many requests in a day as it may make.",
-          { "retry-after": String(Math.max(1, Math.ceil(outcome.retryAfterMs / 1000))) },
-        );
+        return respondLimited(respond, outcome);
       default:
         return outcome satisfies never;
     }

@@ -1,12 +1,13 @@
 import { createErrorDetail } from "@sluice/protocol";
 import type { WebSocket } from "ws";
 import { resolveFileLinks } from "../../files/file-links.ts";
-import { createRequestId } from "../../ids.ts";
+import { createRequestId, type RequestId } from "../../ids.ts";
 import type { Caller } from "../../keys/caller.ts";
 import type { NewRequest, RequestResult } from "../../queue/request-queue.ts";
 import { checkRequest } from "../check-request.ts";
 import type { GatewayContext } from "../context.ts";
 import { describeTarget, type KnownEndpoint } from "../find-endpoint.ts";
+import { DAY_IS_USED_UP } from "../respond-limited.ts";
 import type { RunCounter } from "../run/run-counter.ts";
 import { startRun } from "../run/start-run.ts";
 import { sendFrame } from "../ws/send-frame.ts";
@@ -36,7 +37,7 @@ const NO_RETRY = { connectionError: 1, serverError: 1, timeout: 1 } as const;
  *
  * An input that does not fit is told and the session goes on; a failure of the model or of the platform is told and
  * ends it. Codes of `x-fal-error`: `INVALID_INPUT` (`reason` is the JSON of the error list),
- * `CONCURRENT_REQUESTS_LIMIT`, `CANCELLED`, `INTERNAL_ERROR`, `TIMEOUT`.
+ * `CONCURRENT_REQUESTS_LIMIT`, `RATE_LIMITED`, `CANCELLED`, `INTERNAL_ERROR`, `TIMEOUT`.
  */
 export class RealtimeSession {
   readonly #context: GatewayContext;
@@ -110,13 +111,16 @@ export class RealtimeSession {
     const refused = checkRequest(found, input.body);
     if (refused !== undefined) return await this.#refuse(refused, input.requestId);
     if (this.#context.isDraining()) return this.#close(1001, "The server is stopping.");
-    const release = await counter.acquire(caller.keyId);
-    if (release === undefined) {
+    const id = createRequestId(this.#context.clock.now());
+    const acquired = await counter.acquire({ id, keyId: caller.keyId });
+    if (acquired.kind === "busy") {
       const reason = "This key has as many requests in progress as it may have.";
       return await this.#fail("CONCURRENT_REQUESTS_LIMIT", reason, input.requestId);
     }
+    if (acquired.kind === "limited") return await this.#fail("RATE_LIMITED", DAY_IS_USED_UP, input.requestId);
+    const { release } = acquired;
     try {
-      const result = await this.#run(input.body);
+      const result = await this.#run(id, input.body);
       if (this.#gone.signal.aborted) return;
       await this.#reply(frame, input.requestId, result);
     } finally {
@@ -124,13 +128,13 @@ export class RealtimeSession {
     }
   }
 
-  async #run(body: Uint8Array): Promise<RequestResult> {
+  async #run(id: RequestId, body: Uint8Array): Promise<RequestResult> {
     const { found, caller, options } = this.#options;
     const createdAt = this.#context.clock.now();
     const run = startRun(this.#context, {
       ...options,
       ...describeTarget(found),
-      id: createRequestId(createdAt),
+      id,
       accountId: caller.accountId,
       keyId: caller.keyId,
       surface: "realtime",

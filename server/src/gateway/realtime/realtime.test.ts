@@ -344,6 +344,16 @@ test("a key's limit of requests in progress holds here too", timeout, async (t) 
   assert.equal((await second.next()).json.echo, "c");
 });
 
+test("a key's requests per day are counted here too", timeout, async (t) => {
+  const gateway = await open(t);
+  const { authorization } = await gateway.createKey({ limits: { requestsPerDay: 1 } });
+  const { socket, next } = await openSocket(`${gateway.origin}/run/test/echo/realtime`, { authorization });
+  socket.send(encode({ prompt: "a" }));
+  assert.equal((await next()).json.echo.prompt, "a");
+  socket.send(encode({ prompt: "b" }));
+  assert.equal((await next()).json.error, "RATE_LIMITED");
+});
+
 test("a message that is too long closes with 1009, too many sockets with 1013", timeout, async (t) => {
   const gateway = await open(t, { socketLimits: { maxMessageBytes: 1_000, maxSockets: 2 } });
   const { socket, closed } = await connect(gateway);

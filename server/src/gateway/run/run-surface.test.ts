@@ -178,6 +178,23 @@ test("a key over its limit of runs at once is 429, and may run again when one en
   assert.equal((await gateway.call("/run/test/echo", { json: { prompt: "x" }, authorization })).status, 200);
 });
 
+test("runs count against a key's requests per day, streams and queued requests with them", async () => {
+  const { authorization } = await gateway.createKey({ limits: { requestsPerDay: 3 } });
+  const call = (path: string, json: unknown = { prompt: "x" }): ReturnType<TestGateway["call"]> =>
+    gateway.call(path, { json, authorization });
+  for (const path of ["/run/test/echo", "/queue/test/echo", "/run/test/echo/stream"])
+    assert.equal((await call(path)).status, 200, path);
+  for (const path of ["/run/test/echo", "/queue/test/echo", "/run/test/echo/stream"]) {
+    const refused = await call(path);
+    assert.equal(refused.status, 429, path);
+    assert.equal(refused.json.error_type, "rate_limited");
+    assert.match(refused.json.detail, /as many requests in a day/);
+    const seconds = Number(refused.headers.get("retry-after"));
+    assert.ok(seconds >= 1 && seconds <= 86_400, `retry-after ${seconds}`);
+  }
+  assert.equal((await call("/run/test/echo", {})).status, 422, "what is wrong with an input is still said");
+});
+
 test("a runner that throws is 500 with a flat body", async () => {
   gateway.directRun = () => Promise.reject(new Error("secret detail"));
   const answer = await gateway.call("/run/test/echo", { json: { prompt: "x" } });
@@ -354,9 +371,9 @@ test("a caller who leaves a stream aborts the run, before and after the first ev
 });
 
 test("a token may call its apps on the run surface and no others", async () => {
-  const { tokens, keys } = gateway.context;
-  const [key] = (await keys.list({ limit: 1 })).keys;
-  const caller = { accountId: key!.accountId, keyId: key!.id, scope: "API", credential: "key" } as const;
+  const { tokens } = gateway.context;
+  const { key } = await gateway.createKey();
+  const caller = { accountId: key.accountId, keyId: key.id, scope: "API", credential: "key" } as const;
   for (const [app, path, status] of [
     ["echo", "/run/test/echo", 200],
     ["test/echo", "/run/test/echo", 200],

@@ -16,6 +16,7 @@ import {
 import { readBody } from "../read-body.ts";
 import { type RequestOptions, readRequestOptions } from "../request-options.ts";
 import { addCommonHeaders, type Respond } from "../respond.ts";
+import { respondLimited } from "../respond-limited.ts";
 import { respondStored } from "../stored-response.ts";
 import type { RunCounter } from "./run-counter.ts";
 import { respondRunStream, subscribeToRun } from "./run-stream.ts";
@@ -102,13 +103,15 @@ export function createRunSurface(
   }
 
   async function runLimited(call: Call, request: NewRequest, isStream: boolean): Promise<Response> {
-    const release = await counter.acquire(request.keyId);
-    if (release === undefined)
+    const acquired = await counter.acquire(request);
+    if (acquired.kind === "busy")
       return respond.flat(
         "concurrent_requests_limit",
         "This key has as many requests in progress as it may have.",
         { "x-fal-needs-retry": "1", "retry-after": "1" },
       );
+    if (acquired.kind === "limited") return respondLimited(respond, acquired);
+    const { release } = acquired;
     if (isStream) {
       const updates = subscribeToRun(live, request.id);
       const run = startRun(context, request);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AccountId } from "../../ids.ts";
+import type { NewRequest } from "../request-queue.ts";
 import {
   bytes,
   createRequest,
@@ -58,6 +59,33 @@ export function testLimits(open: () => Promise<QueueFixture>): void {
     });
     clock.advance(12 * 3_600_000);
     await enqueue(fixture, key("daily"));
+  });
+
+  test("a direct run counts from its admission, also while it is under way", async () => {
+    await using fixture = await open();
+    const { queue, clock, limits } = fixture;
+    limits.set("daily", { requestsPerDay: 3 });
+    const create = (): NewRequest => createRequest(clock, { ...key("daily"), surface: "run" });
+    const refusal = { kind: "limited", limit: "requests_per_day", retryAfterMs: 12 * 3_600_000 };
+    const times = { startedAt: clock.now(), endedAt: clock.now() };
+    const [first, second] = [create(), create()];
+    assert.deepEqual(await queue.admit(first), { kind: "admitted" });
+    await queue.record(first, createResult(), times);
+    assert.deepEqual(await queue.admit(second), { kind: "admitted" });
+    const outcomes = await Promise.all([create(), create(), create()].map((run) => queue.admit(run)));
+    assert.equal(outcomes.filter((outcome) => outcome.kind === "admitted").length, 1, "the last place");
+    assert.deepEqual(await queue.enqueue(createRequest(clock, key("daily"))), refusal);
+    // Recorded, it counts once: neither twice nor, on the way, not at all. (Where others write too, an admission may
+    // come between a commit and the news of it.)
+    const isAlone = fixture.database.dialect === "sqlite";
+    const recording = queue.record(second, createResult(), times);
+    if (isAlone) assert.deepEqual(await queue.admit(create()), refusal);
+    await recording;
+    assert.deepEqual(await queue.admit(create()), refusal);
+    clock.advance(12 * 3_600_000);
+    assert.deepEqual(await queue.admit(create()), { kind: "admitted" }, "one is still under way");
+    assert.deepEqual(await queue.admit(createRequest(clock, key("free"))), { kind: "admitted" });
+    assert.deepEqual(await queue.admit({ id: create().id, keyId: null }), { kind: "admitted" });
   });
 
   test("a refused submit leaves no payload behind", async () => {
