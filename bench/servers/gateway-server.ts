@@ -12,6 +12,7 @@ import { createGateway } from "../../server/src/gateway/gateway.ts";
 import { listen } from "../../server/src/gateway/listen.ts";
 import { createTokenIssuer } from "../../server/src/keys/create-token-issuer.ts";
 import { createLive } from "../../server/src/live/create-live.ts";
+import { createIdleMachine } from "../../server/src/live/idle-machine.ts";
 import { type Logger, silentLogger } from "../../server/src/logger.ts";
 import { createMetrics } from "../../server/src/metrics/metrics.ts";
 import { parseSettings } from "../../server/src/settings.ts";
@@ -43,6 +44,7 @@ const listener = await listen({
     tokens: await createTokenIssuer({ database, clock, keys }),
     files,
     blobs,
+    machine: createIdleMachine(),
     directRun: { run: () => Promise.reject(new Error("This server has no workers.")) },
     metrics: createMetrics({ queue, blobs, clock, endpointIds: [NOOP_ENDPOINT], version: "0.0.0-bench" }),
     clock,

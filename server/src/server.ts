@@ -107,6 +107,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     files: store.files,
     blobs: store.blobs,
     directRun: runner.directRun,
+    machine: runner.machine,
     metrics,
     appFiles,
     clock,

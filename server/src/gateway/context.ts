@@ -7,6 +7,7 @@ import type { KeyStore } from "../keys/key-store.ts";
 import type { TokenIssuer } from "../keys/token-issuer.ts";
 import type { DirectRun } from "../live/direct-run.ts";
 import type { Live } from "../live/live.ts";
+import type { Machine } from "../live/machine.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
@@ -27,6 +28,7 @@ export interface GatewayContext {
   readonly files: FileStore;
   readonly blobs: BlobStore;
   readonly directRun: DirectRun;
+  readonly machine: Machine;
   readonly metrics: Pick<Metrics, "render">;
   /** The built web app; undefined when it was not built. */
   readonly appFiles?: AppFiles | undefined;

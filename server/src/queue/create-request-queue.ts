@@ -31,6 +31,7 @@ import {
 import type { LeaseRef, NewEvent, RequestQueue } from "./request-queue.ts";
 import { createRunsUnderWay } from "./runs-under-way.ts";
 import { createSteadyClock } from "./steady-clock.ts";
+import { countEnded, listLeases, sumUsage } from "./summarize-requests.ts";
 import { sweepRequests } from "./sweep-requests.ts";
 import { createWindowPositions } from "./window-positions.ts";
 
@@ -121,6 +122,9 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     readResult: (id) => readResult(context, id),
     removePayloads: (id) => removePayloads(context, id),
     getStats: () => getStats(context),
+    listLeases: (limit) => listLeases(context, limit),
+    countEnded: (startAt) => countEnded(context, startAt),
+    sumUsage: (filter) => sumUsage(context, filter),
     pause: (endpointId) => context.pauses.pause(endpointId, clock.now()),
     resume: (endpointId) => context.pauses.resume(endpointId),
     flush: (endpointId) => flushEndpoint(context, endpointId),

@@ -108,9 +108,9 @@ const SELECT_HELD = perDialect(
 
 // Without RETURNING, which costs SQLite as much as the change itself.
 const END = `UPDATE requests SET state = $1, ended_at = $2, status_code = $3, error = $4, error_type = $5,
-    billable_units = $6, inference_seconds = $7, remove_payloads_at = $8,
+    billable_units = $6, inference_seconds = $7, output_pixels = $8, remove_payloads_at = $9,
     lease_token = NULL, lease_expires_at = NULL, lease_ms = NULL
-  WHERE number = $9 AND state = $10`;
+  WHERE number = $10 AND state = $11`;
 
 /** One commit: state, result and the webhook delivery owed. False when the request has moved on. */
 async function endRequest(
@@ -128,6 +128,7 @@ async function endRequest(
     result.errorType ?? null,
     result.billableUnits,
     result.inferenceSeconds,
+    result.outputPixels ?? null,
     row.keeps_payloads === 1 ? null : now + FORGET_MS,
     row.number,
     row.state,

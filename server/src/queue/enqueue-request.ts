@@ -228,7 +228,7 @@ const COLUMNS = [
 ];
 const ENDED_COLUMNS = [
   ...["attempts", "started_at", "ended_at", "status_code", "error", "error_type", "billable_units"],
-  ...["inference_seconds", "remove_payloads_at"],
+  ...["inference_seconds", "output_pixels", "remove_payloads_at"],
 ];
 /**
  * Where the request comes: the ranks beyond which it goes (what the line has got to, the key's last in line), and
@@ -313,6 +313,7 @@ async function insertRequest(
       result.errorType ?? null,
       result.billableUnits,
       result.inferenceSeconds,
+      result.outputPixels ?? null,
       request.keepsPayloads ? null : Math.round(ended.endedAt) + FORGET_MS,
     );
   }

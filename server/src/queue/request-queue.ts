@@ -78,6 +78,12 @@ export interface RequestQueue {
 
   /** Depth, oldest wait and running count per endpoint. */
   getStats(): Promise<readonly EndpointStats[]>;
+  /** Who holds what now, at most `limit`, the lease that ends first before the others. */
+  listLeases(limit: number): Promise<readonly HeldLease[]>;
+  /** Requests that ended at or after this time, by endpoint. */
+  countEnded(startAt: number): Promise<ReadonlyMap<string, number>>;
+  /** Sums of ended requests by time, endpoint and key, in this order. */
+  sumUsage(filter: UsageFilter): Promise<readonly UsageSum[]>;
   pause(endpointId: string): Promise<void>;
   resume(endpointId: string): Promise<void>;
   /** Cancels everything queued for the endpoint; the number of requests ended. */
@@ -197,6 +203,8 @@ export interface RequestResult {
   readonly billableUnits: number;
   /** Seconds of the model alone. */
   readonly inferenceSeconds: number | null;
+  /** Of all pictures made, together. */
+  readonly outputPixels?: number;
   /** Ids of files the request made. */
   readonly fileIds: readonly string[];
 }
@@ -236,6 +244,8 @@ export interface RequestRecord {
   readonly errorType: string | null;
   readonly billableUnits: number | null;
   readonly inferenceSeconds: number | null;
+  /** Of all pictures made, together; null when none was made. */
+  readonly outputPixels: number | null;
 }
 
 /** What is asked all day. */
@@ -335,6 +345,42 @@ export interface EndpointStats {
   readonly running: number;
   readonly oldestQueuedAt: number | null;
   readonly isPaused: boolean;
+}
+
+export interface HeldLease {
+  readonly requestId: RequestId;
+  readonly endpointId: string;
+  readonly runnerId: string | null;
+  readonly attempt: number;
+  /** When the first attempt started. */
+  readonly startedAt: number | null;
+  readonly expiresAt: number;
+}
+
+export interface UsageFilter {
+  readonly accountId?: AccountId;
+  /** On createdAt: inclusive start, exclusive end. */
+  readonly startAt: number;
+  readonly endAt: number;
+  /** Length of a piece of time; pieces begin at whole multiples of it since the epoch. */
+  readonly bucketMs: number;
+}
+
+/** Of one key's requests of one endpoint, made in one piece of time. */
+export interface UsageSum {
+  /** Epoch ms of the piece's begin. */
+  readonly bucketAt: number;
+  readonly endpointId: string;
+  readonly accountId: AccountId;
+  readonly keyId: KeyId | null;
+  readonly requests: number;
+  readonly succeeded: number;
+  /** Of the model alone. */
+  readonly seconds: number;
+  /** The rest of successful requests only: failures cost nothing. */
+  readonly billableSeconds: number;
+  readonly billableUnits: number;
+  readonly outputPixels: number;
 }
 
 export interface SweepReport {

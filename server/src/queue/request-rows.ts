@@ -18,7 +18,7 @@ export const REQUEST_COLUMNS: string = [
   ],
   ...["created_at", "started_at", "ended_at", "start_deadline_at", "timeout_ms", "hint", "keeps_payloads"],
   ...["attempts", "is_cancel_requested", "status_code", "error", "error_type", "billable_units"],
-  "inference_seconds",
+  ...["inference_seconds", "output_pixels"],
 ]
   .map((column) => `r.${column}`)
   .concat("p.webhook_url", "p.file_lifecycle", "p.tags", "p.headers")
@@ -49,6 +49,7 @@ export interface RequestRow {
   readonly error_type: string | null;
   readonly billable_units: number | null;
   readonly inference_seconds: number | null;
+  readonly output_pixels: number | null;
   readonly webhook_url: string | null;
   readonly file_lifecycle: string | null;
   readonly tags: string | null;
@@ -83,6 +84,7 @@ export function toRecord(row: RequestRow): RequestRecord {
     errorType: row.error_type,
     billableUnits: row.billable_units,
     inferenceSeconds: row.inference_seconds,
+    outputPixels: row.output_pixels,
   };
 }
 

@@ -98,7 +98,11 @@ export async function executeRequest(
 
   let taken: TakenWorker;
   try {
-    taken = await parts.pool.take(file, { signal: options.signal, log: events.log });
+    taken = await parts.pool.take(file, {
+      request: { id: execution.requestId, endpointId: execution.endpointId },
+      signal: options.signal,
+      log: events.log,
+    });
   } catch (error) {
     if (options.signal.aborted) return stop(options.signal.reason as CancelReason, execution);
     if (!(error instanceof WorkerStartError)) throw error;
@@ -243,6 +247,7 @@ async function keep(
     body: stored.write("answer"),
     billableUnits: done.billableUnits,
     inferenceSeconds,
+    ...(stored.pixels === undefined ? {} : { outputPixels: stored.pixels }),
     fileIds: stored.paths,
   };
   return { kind: "result", result, ...(stored.hasInline ? { historyBody: stored.write("history") } : {}) };

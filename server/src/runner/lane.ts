@@ -34,6 +34,8 @@ export class Lane {
   /** Grows whenever there may be work, so that a slot that looked before can tell. */
   #wakes = 0;
   #sleepers = new Set<() => void>();
+  /** True while the machine takes no new work. */
+  #isHeld = false;
 
   constructor(path: string, parts: LaneParts) {
     this.#path = path;
@@ -49,7 +51,7 @@ export class Lane {
       if (this.#line.delete(ticket))
         refuseDirect(ticket, createFlatResult("client_disconnected"), this.#parts);
     };
-    if (this.#draining.signal.aborted) {
+    if (this.#draining.signal.aborted || this.#isHeld) {
       this.#refuse(ticket);
       return;
     }
@@ -60,6 +62,17 @@ export class Lane {
     }
     signal.addEventListener("abort", leave, { once: true });
     if (request.startDeadlineAt !== undefined) void this.#watchDeadline(ticket, request.startDeadlineAt);
+    this.#wake();
+  }
+
+  /** Begins nothing new until {@link letGo}; what runs goes on. Direct requests are refused: their callers wait. */
+  hold(): void {
+    this.#isHeld = true;
+    for (const ticket of this.#line) if (this.#line.delete(ticket)) this.#refuse(ticket);
+  }
+
+  letGo(): void {
+    this.#isHeld = false;
     this.#wake();
   }
 
@@ -90,6 +103,10 @@ export class Lane {
     };
     while (!this.#draining.signal.aborted) {
       const seen = this.#wakes;
+      if (this.#isHeld) {
+        await this.#sleep(seen, POLL_MS);
+        continue;
+      }
       const backOff = this.#parts.pool.getBackOff(this.#path);
       if (backOff !== undefined) {
         this.#refuseImpatient(backOff.waitMs);
@@ -103,7 +120,7 @@ export class Lane {
         continue;
       }
       const lease = await this.#lease();
-      if (lease !== undefined && this.#draining.signal.aborted) {
+      if (lease !== undefined && (this.#draining.signal.aborted || this.#isHeld)) {
         await this.#giveBack(lease);
       } else if (lease !== undefined) {
         await occupy((onFree) => runLease(lease, this.#getFile(), this.#parts, { stopping, onFree }));
@@ -144,7 +161,9 @@ export class Lane {
   }
 
   #refuse(ticket: DirectTicket): void {
-    const detail = "The server is stopping. Send the request again.";
+    const detail = this.#isHeld
+      ? "This machine is drained: it takes no new work until it is resumed. Use the queue, or try again later."
+      : "The server is stopping. Send the request again.";
     refuseDirect(ticket, createFlatResult("runner_scheduling_failure", { detail }), this.#parts);
   }
 

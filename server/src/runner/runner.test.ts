@@ -274,6 +274,35 @@ describe("a model that misbehaves", { timeout: 120_000 }, () => {
   });
 });
 
+describe("draining the machine", { timeout: 60_000 }, () => {
+  it("lets what runs end and begins nothing new until it is resumed", async () => {
+    await using harness = await start("misbehaving.mjs");
+    const { machine } = harness.runner;
+    const running = await harness.submit("test/polite");
+    await harness.waitForUpdate((update) => update.type === "progress" && update.requestId === running);
+    machine.drain();
+    const report = await machine.describe();
+    assert.equal(report.isDrained, true);
+    assert.ok(report.memory.totalBytes > 0 && report.cpu.cores >= 1);
+    assert.deepEqual(
+      report.workers.map(({ state, request }) => [state, request?.id]),
+      [["busy", running]],
+    );
+    const waiting = await harness.submit("test/fine");
+    const direct = harness.createRequest("test/fine");
+    const refused = await harness.runner.directRun.run(direct, { signal: new AbortController().signal });
+    assert.equal(refused.statusCode, 503);
+    assert.match(String(refused.error ?? Buffer.from(refused.body)), /drained/);
+    await harness.cancel(running);
+    await harness.waitFor(running);
+    await harness.waitUntil(() => harness.runner.workers()[0]?.state === "idle");
+    assert.equal((await harness.queue.find(waiting))?.state, "queued");
+    assert.equal((await machine.describe()).workers[0]?.request, null);
+    machine.resume();
+    assert.equal((await harness.waitFor(waiting)).state, "succeeded");
+  });
+});
+
 describe("cancelling a running request", { timeout: 120_000 }, () => {
   it("ends it at its next step, and the same worker serves the next request", async () => {
     await using harness = await start("misbehaving.mjs");

@@ -7,6 +7,7 @@ import type { FileStore } from "../files/file-store.ts";
 import type { RequestId } from "../ids.ts";
 import type { DirectRun } from "../live/direct-run.ts";
 import type { Live } from "../live/live.ts";
+import type { Machine } from "../live/machine.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue, RequestResult } from "../queue/request-queue.ts";
@@ -14,6 +15,7 @@ import type { Settings } from "../settings.ts";
 import type { ReadInputFile } from "./execute-request.ts";
 import { createFlatResult } from "./failure-results.ts";
 import { Lane, type LaneParts } from "./lane.ts";
+import { createMachine } from "./machine.ts";
 import { createWorkerEnvironment } from "./worker-environment.ts";
 import { type WorkerInfo, WorkerPool } from "./worker-pool.ts";
 
@@ -23,6 +25,8 @@ export interface Runner extends AsyncDisposable {
   /** Leases nothing more; resolves when nothing runs. After `drainMs` the rest is stopped and queued again. */
   drain(): Promise<void>;
   workers(): readonly WorkerInfo[];
+  /** What the gateway may show and do. */
+  readonly machine: Machine;
 }
 
 export interface RunnerOptions {
@@ -51,6 +55,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   await mkdir(options.cacheDir, { recursive: true });
   const running = new Map<RequestId, (reason: CancelReason) => void>();
   const writes = new Set<Promise<void>>();
+  const listeners = new Set<() => void>();
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
   const pool = new WorkerPool({
     setup: {
       threads: settings.threads === 0 ? availableParallelism() : settings.threads,
@@ -63,7 +71,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     graceMs: options.graceMs ?? 2_000,
     readAvailableBytes: () => process.availableMemory(),
     minAvailableBytes: MIN_AVAILABLE_BYTES,
-    onChange: (counts) => metrics.setWorkers(counts),
+    onChange: (counts) => {
+      metrics.setWorkers(counts);
+      changed();
+    },
   });
   const parts: LaneParts = {
     queue,
@@ -110,6 +121,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     },
     drain: () => drain(settings.drainMs),
     workers: () => pool.list(),
+    machine: createMachine({ pool, catalog, lanes: [...lanes.values()], listeners }),
     async [Symbol.asyncDispose]() {
       await drain(0);
       unlisten();

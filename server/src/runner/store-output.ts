@@ -12,6 +12,8 @@ export interface StoredOutput {
   readonly paths: readonly string[];
   /** Bytes of these files. */
   readonly sizes: readonly number[];
+  /** Of all pictures together; undefined when there is none. */
+  readonly pixels: number | undefined;
   /** True when artifacts are inside the body as data URIs instead. */
   readonly hasInline: boolean;
   /** The output with example URLs, to be checked by its schema. */
@@ -48,6 +50,7 @@ export async function storeOutput(
   return {
     paths: places.flatMap((place) => place.path ?? []),
     sizes: places.flatMap((place) => (place.path === null ? [] : place.file.file_size)),
+    pixels: countPixels(places),
     hasInline: places.some((place) => place.path === null),
     sample: format((place) =>
       place.path === null ? `data:${place.file.content_type},` : `https://files.test/${place.path}`,
@@ -63,6 +66,13 @@ export async function storeOutput(
         ),
       ),
   };
+}
+
+function countPixels(places: readonly Place[]): number | undefined {
+  const counts = places.flatMap(({ file: { width, height } }) =>
+    width === undefined || height === undefined ? [] : width * height,
+  );
+  return counts.length === 0 ? undefined : counts.reduce((sum, count) => sum + count, 0);
 }
 
 interface Place {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { systemClock } from "../clock.ts";
+import type { RequestId } from "../ids.ts";
 import { silentLogger } from "../logger.ts";
 import { createWorkerEnvironment } from "./worker-environment.ts";
 import { type PoolFile, type TakenWorker, WorkerPool } from "./worker-pool.ts";
@@ -139,7 +140,8 @@ function take(
     limits: { setupTimeoutMs: 10_000, idleMs: options.idleMs ?? 60_000, memoryBytes: null },
   };
   const { signal = new AbortController().signal } = options;
-  return pool.take(file, { signal, log() {} });
+  const request = { id: "01900000-0000-7000-8000-000000000001" as RequestId, endpointId: "test/pool" };
+  return pool.take(file, { request, signal, log() {} });
 }
 
 function fixture(name: string): string {

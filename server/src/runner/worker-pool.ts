@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { RequestId } from "../ids.ts";
 import type { Logger } from "../logger.ts";
 import { formatExit, type WorkerExit } from "./worker-exit.ts";
 import { type LogListener, WorkerProcess, type WorkerSetup, WorkerStartError } from "./worker-process.ts";
@@ -36,6 +37,7 @@ export class WorkerPool implements AsyncDisposable {
     const isWarm = found?.state === "idle";
     const entry = found ?? this.#start(file);
     entry.isTaken = true;
+    entry.request = { ...options.request, since: this.#options.clock.now() };
     this.#changed();
     entry.idle?.abort("taken or gone");
     entry.log = options.log;
@@ -66,6 +68,7 @@ export class WorkerPool implements AsyncDisposable {
       loadMs: entry.isReady ? entry.loadMs : null,
       runs: entry.runs,
       rssBytes: entry.rssBytes,
+      request: entry.request,
     }));
   }
 
@@ -107,6 +110,7 @@ export class WorkerPool implements AsyncDisposable {
       loadMs: 0,
       runs: 0,
       rssBytes: null,
+      request: null,
       log: undefined,
       idle: undefined,
     };
@@ -150,6 +154,7 @@ export class WorkerPool implements AsyncDisposable {
   #release(entry: Entry): void {
     entry.runs++;
     entry.isTaken = false;
+    entry.request = null;
     this.#changed();
     if (entry.state === "gone" || !entry.process.isAlive) return;
     this.#failures.delete(entry.file.path);
@@ -158,6 +163,7 @@ export class WorkerPool implements AsyncDisposable {
 
   #giveUp(entry: Entry): void {
     entry.isTaken = false;
+    entry.request = null;
     entry.log = undefined;
     // Set up in the same moment: nobody else would put it to rest.
     if (entry.isReady) this.#rest(entry);
@@ -262,6 +268,8 @@ export interface PoolFile {
 }
 
 export interface TakeOptions {
+  /** What the worker is for. */
+  readonly request: { readonly id: RequestId; readonly endpointId: string };
   readonly signal: AbortSignal;
   /** Lines printed while the model loads. */
   readonly log: LogListener;
@@ -288,6 +296,8 @@ export interface WorkerInfo {
   readonly runs: number;
   /** Resident memory, looked at every few seconds; null when unknown. */
   readonly rssBytes: number | null;
+  /** What it was taken for; null while it is idle. */
+  readonly request: (TakeOptions["request"] & { readonly since: number }) | null;
 }
 
 interface Entry {
@@ -301,6 +311,7 @@ interface Entry {
   loadMs: number;
   runs: number;
   rssBytes: number | null;
+  request: WorkerInfo["request"];
   log: LogListener | undefined;
   idle: AbortController | undefined;
 }

@@ -1,6 +1,8 @@
 import { API_KEY_AUTH, type OpenApiDocument } from "../documents/endpoint-document.ts";
 import * as schemas from "./platform-schemas.ts";
 
+const MACHINES = schemas.object({ "machines*": { type: "array", items: schemas.MACHINE } });
+
 /** Path by path, what `/v1` offers. A test holds it against the routes. */
 const OPERATIONS: readonly Operation[] = [
   {
@@ -400,6 +402,70 @@ const OPERATIONS: readonly Operation[] = [
     access: "API",
     status: 202,
     answer: schemas.DELIVERIES,
+  },
+  {
+    path: "/sluice/workers",
+    method: "get",
+    summary: "The machine that runs models: processors, memory, GPUs, workers and what each does",
+    access: "ADMIN",
+    answer: MACHINES,
+  },
+  {
+    path: "/sluice/workers/drain",
+    method: "post",
+    summary:
+      "Let the machine finish what runs and begin nothing new, until it is resumed or the server starts again",
+    access: "ADMIN",
+    answer: MACHINES,
+  },
+  {
+    path: "/sluice/workers/resume",
+    method: "post",
+    summary: "Let a drained machine take work again",
+    access: "ADMIN",
+    answer: MACHINES,
+  },
+  {
+    path: "/sluice/leases",
+    method: "get",
+    summary: "Who holds which running request, and until when",
+    access: "ADMIN",
+    query: { limit: { type: "integer", minimum: 1, maximum: 1_000 } },
+    answer: schemas.object({ "leases*": { type: "array", items: schemas.LEASE } }),
+  },
+  {
+    path: "/sluice/usage",
+    method: "get",
+    summary: "Ended requests by time, endpoint and key, with seconds, megapixels and cost by today's prices",
+    access: "API",
+    query: { ...schemas.PERIOD_QUERY, timeframe: schemas.oneOf("hour", "day") },
+    answer: schemas.object({
+      "timeframe*": schemas.TEXT,
+      "currency*": schemas.TEXT,
+      "usage*": { type: "array", items: schemas.USAGE_SUM },
+    }),
+  },
+  {
+    path: "/sluice/prices",
+    method: "get",
+    summary: "The price of every endpoint: the operator's, else the model's own",
+    access: "ADMIN",
+    answer: schemas.object({ "prices*": { type: "array", items: schemas.PRICE } }),
+  },
+  {
+    path: "/sluice/prices/{endpoint_id}",
+    method: "put",
+    summary: "Set the price of an endpoint's requests",
+    access: "ADMIN",
+    body: schemas.NEW_PRICE,
+    answer: schemas.PRICE,
+  },
+  {
+    path: "/sluice/prices/{endpoint_id}",
+    method: "delete",
+    summary: "Let the model's own price count again",
+    access: "ADMIN",
+    status: 204,
   },
   {
     path: "/sluice/events",

@@ -326,6 +326,7 @@ test("the document of the platform API is valid OpenAPI and names exactly the ro
     .routes.filter(({ method }) => method !== "ALL")
     .flatMap(({ method, path }) => {
       const named = `${method} ${path.replaceAll(/:(\w+)/g, (_, name: string) => `{${toSnakeCase(name)}}`)}`;
+      if (named.endsWith("/prices/*")) return [named.replace("*", "{endpoint_id}")];
       return named.endsWith("/queues/*")
         ? ["pause", "resume", "flush"].map((action) => named.replace("*", `{endpoint_id}/${action}`))
         : [named];

@@ -11,6 +11,7 @@ import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
 import { createPlatformDocument } from "./platform-document.ts";
 import { PlatformError } from "./platform-error.ts";
+import { addPriceRoutes } from "./price-routes.ts";
 import { addPricingRoutes } from "./pricing-routes.ts";
 import { addQueueAdminRoutes } from "./queue-admin-routes.ts";
 import { addRequestRoutes } from "./request-routes.ts";
@@ -19,6 +20,8 @@ import { addSluiceKeyRoutes } from "./sluice-key-routes.ts";
 import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
 import { addUsageRoutes } from "./usage-routes.ts";
+import { addUsageSumRoutes } from "./usage-sum-routes.ts";
+import { addWorkerRoutes } from "./worker-routes.ts";
 
 /**
  * Routes of the `platform` surface: the must-haves of the hosted platform API, what of the rest makes sense on one's
@@ -46,6 +49,9 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addKeyRoutes(app, tools, context);
   addSluiceKeyRoutes(app, tools, context);
   addQueueAdminRoutes(app, tools, context, notices);
+  addWorkerRoutes(app, tools, context, notices);
+  addUsageSumRoutes(app, tools, context);
+  addPriceRoutes(app, tools, context, notices);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
   addEventRoutes(app, tools, context, notices);

@@ -220,7 +220,89 @@ export const QUEUE: Schema = object({
   "queued*": COUNT,
   "running*": COUNT,
   "oldest_queued_at*": MAYBE_TIME,
+  "ended_per_minute*": { type: "number", description: "Over the last five minutes." },
   "is_paused*": BOOLEAN,
+});
+
+const MAYBE_COUNT: Schema = { type: ["integer", "null"] };
+
+export const MACHINE: Schema = object({
+  "hostname*": TEXT,
+  "is_drained*": BOOLEAN,
+  "cpu*": object({
+    "cores*": COUNT,
+    "usage*": { ...MAYBE_NUMBER, description: "0 to 1 of all cores, since the look before." },
+    "load_average*": NUMBER,
+  }),
+  "memory*": object({ "total_bytes*": COUNT, "available_bytes*": COUNT, "server_bytes*": COUNT }),
+  "gpus*": {
+    type: "array",
+    items: object({
+      "index*": COUNT,
+      "name*": TEXT,
+      "usage*": MAYBE_NUMBER,
+      "memory_used_bytes*": MAYBE_COUNT,
+      "memory_total_bytes*": MAYBE_COUNT,
+      "temperature_celsius*": MAYBE_NUMBER,
+    }),
+  },
+  "workers*": {
+    type: "array",
+    items: object({
+      "pid*": MAYBE_COUNT,
+      "model_file*": TEXT,
+      "endpoint_ids*": { type: "array", items: TEXT },
+      "state*": oneOf("starting", "idle", "busy"),
+      "device*": { type: "string", description: "`cpu`, or `gpu:INDEX`." },
+      "started_at*": TIME,
+      "load_ms*": MAYBE_COUNT,
+      "runs*": COUNT,
+      "rss_bytes*": MAYBE_COUNT,
+      "request*": {
+        anyOf: [object({ "request_id*": ID, "endpoint_id*": TEXT, "since*": TIME }), { type: "null" }],
+      },
+    }),
+  },
+});
+
+export const LEASE: Schema = object({
+  "request_id*": ID,
+  "endpoint_id*": TEXT,
+  "runner_id*": MAYBE_TEXT,
+  "attempt*": COUNT,
+  "started_at*": MAYBE_TIME,
+  "expires_at*": TIME,
+});
+
+const PRICE_UNIT: Schema = oneOf("request", "second", "megapixel", "image");
+
+export const NEW_PRICE: Schema = object({
+  "unit*": PRICE_UNIT,
+  "amount*": { type: "number", minimum: 0, maximum: 1_000_000, description: "US dollars for one unit." },
+});
+
+export const PRICE: Schema = object({
+  "endpoint_id*": TEXT,
+  "unit*": TEXT,
+  "amount*": NUMBER,
+  "currency*": TEXT,
+  "is_set*": { type: "boolean", description: "False: the model's own price." },
+});
+
+export const USAGE_SUM: Schema = object({
+  "bucket*": TIME,
+  "endpoint_id*": TEXT,
+  "account_id*": ID,
+  "key_id*": MAYBE_TEXT,
+  "key_alias*": MAYBE_TEXT,
+  "request_count*": COUNT,
+  "success_count*": COUNT,
+  "seconds*": { type: "number", description: "Of the model alone." },
+  "megapixels*": NUMBER,
+  "unit*": TEXT,
+  "quantity*": NUMBER,
+  "unit_price*": NUMBER,
+  "cost*": NUMBER,
 });
 
 const REQUEST_MEMBERS: Readonly<Record<string, Schema>> = {

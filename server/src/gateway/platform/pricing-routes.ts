@@ -1,9 +1,9 @@
 import type { CatalogEntry } from "../../catalog/catalog.ts";
 import type { Caller } from "../../keys/caller.ts";
-import type { RequestQueue } from "../../queue/request-queue.ts";
+import { createPriceBook } from "../../prices/price-book.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
-import { roundCost } from "./cost.ts";
+import { calculateCost, choosePrice, roundCost, type SetPrices } from "./cost.ts";
 import { findEntries } from "./find-entries.ts";
 import { limitToCaller } from "./limit-to-caller.ts";
 import { readJson } from "./read-json.ts";
@@ -19,17 +19,17 @@ const HISTORY = 100;
 /** `GET /v1/models/pricing` and `POST /v1/models/pricing/estimate`. */
 export function addPricingRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, queue } = context;
+  const book = createPriceBook(context);
 
-  app.get("/models/pricing", tools.requireCaller(), (c) => {
+  app.get("/models/pricing", tools.requireCaller(), async (c) => {
     const query = c.env.url.searchParams;
     const entries = findEntries(catalog, requireEndpointIds(query));
     const { items, page } = takePage(entries, query, readLimit(query, { fallback: 50, max: 50 }));
-    const prices = items.map(({ endpointId, manifest }) => ({
-      endpoint_id: endpointId,
-      unit_price: manifest.price.amount,
-      unit: manifest.price.unit,
-      currency: "USD",
-    }));
+    const set = await book.list();
+    const prices = items.map(({ endpointId }) => {
+      const { unit, amount } = choosePrice(catalog, set, endpointId);
+      return { endpoint_id: endpointId, unit_price: amount, unit, currency: "USD" };
+    });
     return tools.respond.json(200, { prices, ...page });
   });
 
@@ -37,11 +37,13 @@ export function addPricingRoutes(app: SurfaceApp, tools: SurfaceTools, context: 
     const caller = c.get("caller");
     const estimate = readEstimate(await readJson(c.env.request));
     const entries = findEntries(catalog, [...estimate.quantities.keys()]);
+    const set = await book.list();
     let total = 0;
     for (const entry of entries) {
       const quantity = estimate.quantities.get(entry.endpointId) ?? 0;
-      const units = estimate.type === "unit_price" ? 1 : await averageUnits(queue, caller, entry);
-      total += quantity * units * entry.manifest.price.amount;
+      const { amount } = choosePrice(catalog, set, entry.endpointId);
+      const cost = estimate.type === "unit_price" ? amount : await averageCost(caller, entry, set);
+      total += quantity * cost;
     }
     return tools.respond.json(200, {
       estimate_type: estimate.type,
@@ -49,6 +51,19 @@ export function addPricingRoutes(app: SurfaceApp, tools: SurfaceTools, context: 
       currency: "USD",
     });
   });
+
+  /** Of the caller's latest successful calls; of one unit when there are none. */
+  async function averageCost(caller: Caller, entry: CatalogEntry, set: SetPrices): Promise<number> {
+    const { requests } = await queue.listRequests({
+      ...limitToCaller(caller),
+      endpointIds: [entry.endpointId],
+      outcome: "success",
+      limit: HISTORY,
+    });
+    if (requests.length === 0) return choosePrice(catalog, set, entry.endpointId).amount;
+    const costs = requests.map((request) => calculateCost(catalog, set, request).total);
+    return costs.reduce((sum, cost) => sum + cost, 0) / requests.length;
+  }
 }
 
 function readEstimate(body: Readonly<Record<string, unknown>>): {
@@ -74,16 +89,4 @@ function readEstimate(body: Readonly<Record<string, unknown>>): {
     return [id, quantity];
   });
   return { type, quantities: new Map(quantities) };
-}
-
-/** Units of the caller's latest successful calls on average; one unit when there are none. */
-async function averageUnits(queue: RequestQueue, caller: Caller, entry: CatalogEntry): Promise<number> {
-  const { requests } = await queue.listRequests({
-    ...limitToCaller(caller),
-    endpointIds: [entry.endpointId],
-    outcome: "success",
-    limit: HISTORY,
-  });
-  if (requests.length === 0) return 1;
-  return requests.reduce((sum, request) => sum + (request.billableUnits ?? 0), 0) / requests.length;
 }

@@ -3,6 +3,8 @@ import type { GatewayContext } from "../context.ts";
 import type { Notices } from "../events/notices.ts";
 import { PlatformError } from "./platform-error.ts";
 
+/** Throughput is that of the last five minutes. */
+const THROUGHPUT_MS = 5 * 60_000;
 const ACTIONS = ["pause", "resume", "flush"] as const;
 
 /**
@@ -15,14 +17,19 @@ export function addQueueAdminRoutes(
   context: GatewayContext,
   notices: Notices,
 ): void {
-  const { queue, catalog, live } = context;
+  const { queue, catalog, clock, live } = context;
   const { respond } = tools;
   const requireAdmin = tools.requireCaller({ scope: "ADMIN" });
 
   app.get("/sluice/queues", requireAdmin, async () => {
+    const ended = await queue.countEnded(clock.now() - THROUGHPUT_MS);
     const stats = new Map((await queue.getStats()).map((each) => [each.endpointId, each]));
     // Endpoints that are no longer offered may still have requests waiting.
-    const ids = new Set([...catalog.list().map((entry) => entry.endpointId), ...stats.keys()]);
+    const ids = new Set([
+      ...catalog.list().map((entry) => entry.endpointId),
+      ...stats.keys(),
+      ...ended.keys(),
+    ]);
     const queues = [...ids].map((endpointId) => {
       const found = stats.get(endpointId);
       const oldest = found?.oldestQueuedAt ?? null;
@@ -32,6 +39,7 @@ export function addQueueAdminRoutes(
         queued: found?.queued ?? 0,
         running: found?.running ?? 0,
         oldest_queued_at: oldest === null ? null : new Date(oldest).toISOString(),
+        ended_per_minute: ((ended.get(endpointId) ?? 0) * 60_000) / THROUGHPUT_MS,
         is_paused: found?.isPaused ?? false,
       };
     });

@@ -1,4 +1,5 @@
 import type { KeyId } from "../../ids.ts";
+import { createPriceBook } from "../../prices/price-book.ts";
 import type { RequestRecord } from "../../queue/request-queue.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
@@ -20,6 +21,7 @@ import { readTimeBuckets } from "./time-buckets.ts";
 /** `GET /v1/models/usage` and `GET /v1/models/billing-events`: what was used. */
 export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, queue, clock, keys } = context;
+  const book = createPriceBook(context);
   const requireAdmin = tools.requireCaller({ scope: "ADMIN" });
 
   app.get("/models/usage", requireAdmin, async (c) => {
@@ -31,6 +33,7 @@ export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: Ga
     const byKey = expand.has("auth_method") || expand.has("auth_method_structured");
     const series = new Map<string, Usage>();
     const summary: Usage = new Map();
+    const prices = await book.list();
     // Nobody logs in with a name here: every request has a key.
     const isByLogin = readList(query, "login_username").length > 0;
     const requests = isByLogin
@@ -42,7 +45,7 @@ export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: Ga
         });
     for await (const request of requests) {
       if (keyIds.size > 0 && !keyIds.has(request.keyId)) continue;
-      const cost = calculateCost(catalog, request);
+      const cost = calculateCost(catalog, prices, request);
       const bucket = buckets.format(request.createdAt);
       const row = series.get(bucket) ?? new Map();
       series.set(bucket, row);
@@ -74,8 +77,9 @@ export function addUsageRoutes(app: SurfaceApp, tools: SurfaceTools, context: Ga
       ...(ids.length === 0 ? {} : { endpointIds: ids }),
       ...(cursor === "" ? {} : { cursor }),
     });
+    const prices = await book.list();
     const events = found.requests.map((request) => {
-      const cost = calculateCost(catalog, request);
+      const cost = calculateCost(catalog, prices, request);
       return {
         request_id: request.id,
         endpoint_id: request.endpointId,

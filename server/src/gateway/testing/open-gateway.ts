@@ -15,6 +15,7 @@ import { createTokenIssuer } from "../../keys/create-token-issuer.ts";
 import type { CreatedKey, NewKey } from "../../keys/key-store.ts";
 import { createLive } from "../../live/create-live.ts";
 import type { DirectRun } from "../../live/direct-run.ts";
+import { createIdleMachine } from "../../live/idle-machine.ts";
 import { type Logger, silentLogger } from "../../logger.ts";
 import { createMetrics } from "../../metrics/metrics.ts";
 import { createRequestQueue } from "../../queue/create-request-queue.ts";
@@ -125,6 +126,7 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     queue,
     live,
     catalog: createCatalog([{ path: "test.ts", manifest: { models }, updatedAt: 1_700_000_000_000 }]),
+    machine: createIdleMachine(),
     directRun: { run: (request, runOptions) => gateway.directRun(request, runOptions) },
     metrics: createMetrics({ queue, blobs, clock, endpointIds: [], version: "0.0.0-test" }),
     clock,

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AccountId, RequestId } from "../../ids.ts";
-import type { NewRequest, RequestFilter, RequestRecord } from "../request-queue.ts";
+import type { AccountId, KeyId, RequestId } from "../../ids.ts";
+import type { NewRequest, RequestFilter, RequestRecord, RequestResult } from "../request-queue.ts";
 import {
   createRequest,
   createResult,
+  ENDPOINT,
   enqueue,
   key,
   lease,
@@ -50,6 +51,67 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
     );
     assert.equal((await queue.listLogs(id, 0, 2)).length, 2);
     assert.deepEqual(await queue.listLogs(createRequest(clock).id), []);
+  });
+
+  test("leases tell who holds what, and ended requests are counted by endpoint", async () => {
+    await using fixture = await open();
+    const { queue, clock } = fixture;
+    const first = await enqueue(fixture);
+    await enqueue(fixture);
+    const held = await lease(fixture);
+    const expected = { requestId: first, endpointId: ENDPOINT, runnerId: OFFER.runnerId, attempt: 1 };
+    const times = { startedAt: clock.now(), expiresAt: clock.now() + OFFER.leaseMs };
+    assert.deepEqual(await queue.listLeases(10), [{ ...expected, ...times }]);
+    clock.advance(1_000);
+    await lease(fixture);
+    assert.deepEqual(
+      (await queue.listLeases(1)).map((each) => each.requestId),
+      [first],
+    );
+    const before = clock.now();
+    await queue.complete(held, createResult());
+    assert.equal((await queue.listLeases(10)).length, 1);
+    assert.deepEqual([...(await queue.countEnded(before))], [[ENDPOINT, 1]]);
+    assert.deepEqual([...(await queue.countEnded(clock.now() + 1))], []);
+  });
+
+  test("usage is summed by time, endpoint and key; failures are counted and cost nothing", async () => {
+    await using fixture = await open();
+    const { queue } = fixture;
+    const hour = 3_600_000;
+    const start = 480_000 * hour;
+    const record = (at: number, changes: Partial<NewRequest> = {}, result: Partial<RequestResult> = {}) =>
+      queue.record(
+        { ...createRequest(fixture.clock), createdAt: start + at, ...changes },
+        createResult({ billableUnits: 2, inferenceSeconds: 1.5, outputPixels: 250_000, ...result }),
+        { startedAt: start + at, endedAt: start + at + 10 },
+      );
+    await record(5);
+    await record(hour - 1);
+    await record(hour);
+    await record(6, { keyId: "key-b" as KeyId, accountId: "other" as AccountId });
+    await record(7, {}, { state: "failed", statusCode: 500 });
+    await record(8, { endpointId: "acme/none", app: "acme/none", keyId: null }, { inferenceSeconds: null });
+    await enqueue(fixture);
+    const none = { endpointId: ENDPOINT, accountId: "account", keyId: "key-a" };
+    const all = await queue.sumUsage({ startAt: start, endAt: start + 2 * hour, bucketMs: hour });
+    const sums = (count: number) => ({
+      billableSeconds: 1.5 * count,
+      billableUnits: 2 * count,
+      outputPixels: 250_000 * count,
+    });
+    const one = { requests: 1, succeeded: 1, seconds: 1.5, ...sums(1) };
+    const acme = { endpointId: "acme/none", accountId: "account", keyId: null };
+    const free = { billableSeconds: 0, billableUnits: 2, outputPixels: 250_000 };
+    assert.deepEqual(all, [
+      { bucketAt: start, ...acme, requests: 1, succeeded: 1, seconds: 0, ...free },
+      { bucketAt: start, ...none, requests: 3, succeeded: 2, seconds: 4.5, ...sums(2) },
+      { bucketAt: start, ...none, accountId: "other", keyId: "key-b", ...one },
+      { bucketAt: start + hour, ...none, ...one },
+    ]);
+    const others = { accountId: "other" as AccountId, bucketMs: 24 * hour };
+    const [other, ...rest] = await queue.sumUsage({ ...others, startAt: start, endAt: start + hour });
+    assert.deepEqual([other?.requests, other?.keyId, rest], [1, "key-b", []]);
   });
 
   test("a request's history tells every attempt", async () => {

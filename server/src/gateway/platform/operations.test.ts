@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openPlatform } from "./testing/open-platform.ts";
+
+const timeout = 30_000;
+const flux = { endpointId: "fal-ai/flux-pro", app: "fal-ai/flux-pro" };
+
+test("the machine is shown, drained and resumed, and whoever listens is told", { timeout }, async () => {
+  await using platform = await openPlatform();
+  const { admin: authorization } = platform;
+  const { machine } = platform.gateway.context;
+  let changes = 0;
+  machine.onChange(() => changes++);
+  const shown = await platform.call("/v1/sluice/workers", { authorization });
+  assert.deepEqual([shown.status, shown.json.machines[0].is_drained], [200, false]);
+  const act = (action: string) =>
+    platform.call(`/v1/sluice/workers/${action}`, { method: "POST", authorization });
+  assert.equal((await act("drain")).json.machines[0].is_drained, true);
+  assert.equal((await machine.describe()).isDrained, true);
+  assert.equal((await act("resume")).json.machines[0].is_drained, false);
+  assert.equal(changes, 2);
+});
+
+test("leases and throughput are told to the operator", { timeout }, async () => {
+  await using platform = await openPlatform();
+  const { admin: authorization } = platform;
+  const id = await platform.enqueue();
+  await platform.gateway.lease();
+  await platform.record(
+    {},
+    {},
+    { createdAt: Date.now() - 3000, startedAt: Date.now() - 2000, endedAt: Date.now() },
+  );
+  const { json } = await platform.call("/v1/sluice/leases", { authorization });
+  assert.deepEqual(
+    json.leases.map((lease: { request_id: string; attempt: number }) => [lease.request_id, lease.attempt]),
+    [[id, 1]],
+  );
+  const { queues } = (await platform.call("/v1/sluice/queues", { authorization })).json;
+  const row = queues.find((each: { endpoint_id: string }) => each.endpoint_id === "test/echo");
+  assert.deepEqual([row.running, row.ended_per_minute], [1, 0.2]);
+});
+
+test("a price that the operator sets counts everywhere, and for what was used before", {
+  timeout,
+}, async () => {
+  await using platform = await openPlatform();
+  const { admin: authorization } = platform;
+  await platform.record(flux, { billableUnits: 2, inferenceSeconds: 3, outputPixels: 2_000_000 });
+  await platform.record(flux, { billableUnits: 2, state: "failed", statusCode: 500 });
+  const path = "/v1/sluice/prices/fal-ai/flux-pro";
+  const cost = async (): Promise<readonly unknown[]> => {
+    const { usage } = (await platform.call("/v1/sluice/usage")).json;
+    const { summary } = (await platform.call("/v1/models/usage?expand=summary", { authorization })).json;
+    const { prices } = (await platform.call("/v1/models/pricing?endpoint_id=fal-ai/flux-pro")).json;
+    assert.equal(summary[0].cost, usage[0].cost);
+    return [usage[0].unit, usage[0].quantity, usage[0].cost, prices[0].unit_price];
+  };
+  assert.deepEqual(await cost(), ["image", 2, 0.1, 0.05]);
+  for (const [unit, amount, quantity, total] of [
+    ["request", 0.5, 1, 0.5],
+    ["second", 0.01, 3, 0.03],
+    ["megapixel", 0.04, 2, 0.08],
+    ["image", 0.2, 2, 0.4],
+  ] as const) {
+    const set = await platform.call(path, { method: "PUT", json: { unit, amount }, authorization });
+    assert.deepEqual([set.status, set.json.is_set], [200, true]);
+    assert.deepEqual(await cost(), [unit, quantity, total, amount]);
+  }
+  const listed = (await platform.call("/v1/sluice/prices", { authorization })).json.prices;
+  assert.deepEqual(
+    listed.map((each: { endpoint_id: string; is_set: boolean }) => [each.endpoint_id, each.is_set]),
+    [
+      ["fal-ai/flux-pro", true],
+      ["test/echo", false],
+      ["test/echo/loud", false],
+    ],
+  );
+  for (let round = 0; round < 2; round++)
+    assert.equal((await platform.call(path, { method: "DELETE", authorization })).status, 204);
+  assert.deepEqual(await cost(), ["image", 2, 0.1, 0.05]);
+});
+
+test("a price is checked, and is the operator's to set", { timeout }, async () => {
+  await using platform = await openPlatform();
+  const { admin: authorization } = platform;
+  const put = (json: unknown, path = "test/echo") =>
+    platform.call(`/v1/sluice/prices/${path}`, { method: "PUT", json, authorization });
+  for (const json of [
+    {},
+    { unit: "hour", amount: 1 },
+    { unit: "image", amount: -1 },
+    { unit: "image", amount: "1" },
+    { unit: "image", amount: 1e7 },
+  ]) {
+    const answer = await put(json);
+    assert.equal(answer.status, 400, JSON.stringify(json));
+    assert.match(answer.json.error.message, /"(unit|amount)"/);
+  }
+  assert.equal((await put({ unit: "image", amount: 1 }, "acme/none")).status, 404);
+});
+
+test("a key sees the usage of its own account, by key; the operator everybody's", { timeout }, async () => {
+  await using platform = await openPlatform();
+  await platform.record();
+  await platform.record({ accountId: platform.otherAccountId, keyId: null });
+  const own = (await platform.call("/v1/sluice/usage?timeframe=day")).json.usage;
+  assert.deepEqual(
+    own.map((row: { key_id: string; key_alias: string; request_count: number }) => [
+      row.key_id,
+      row.key_alias,
+      row.request_count,
+    ]),
+    [[platform.keyId, "mine", 1]],
+  );
+  const all = await platform.call("/v1/sluice/usage", { authorization: platform.admin });
+  assert.equal(all.json.usage.length, 2);
+  assert.equal((await platform.call("/v1/sluice/usage?start=2020-01-01&timeframe=hour")).status, 400);
+});
