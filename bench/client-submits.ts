@@ -1,6 +1,7 @@
 /**
  * How many submits does one program get accepted per second? Our client and the official ones, unmodified, through
- * the same number of callers at once, on the same server with a model that does nothing, in turns.
+ * the same number of callers at once, on the same server with a model that does nothing, in turns; and `fetch` with
+ * nothing around it, which none of them can beat.
  *
  *     node bench/client-submits.ts [--submits 10000] [--callers 50] [--rounds 3]
  */
@@ -35,7 +36,18 @@ await using folder = await makeTemporaryFolder();
 await using sluice = await startSluice({ dataFolder: folder.path });
 const own = createFalClient({ url: sluice.url, credentials: sluice.credential });
 
+const submitByFetch: Submit = async () => {
+  const response = await fetch(`${sluice.url}/queue/${ENDPOINT}`, {
+    method: "POST",
+    headers: { authorization: `Key ${sluice.credential}`, "content-type": "application/json" },
+    body: JSON.stringify(INPUT),
+  });
+  if (!response.ok) throw new Error(`The submit was answered ${response.status}: ${await response.text()}`);
+  return await response.json();
+};
+
 const subjects: { readonly name: string; readonly submit: Submit; readonly rates: number[] }[] = [
+  { name: "fetch alone", submit: submitByFetch, rates: [] },
   { name: "our client", submit: () => own.queue.submit(ENDPOINT, { input: INPUT }), rates: [] },
   ...(await loadOfficial()),
 ];

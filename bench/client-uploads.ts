@@ -1,7 +1,7 @@
 /**
  * How fast does a large file go up, and how much memory does that take? Our client, reading the file from disk and
  * sending it in parts, against `curl -T`, which sends it in one piece to the same server. Each upload runs in a
- * process of its own, whose largest resident set is reported.
+ * process of its own, whose largest resident set is reported, and the server's while it takes each kind.
  *
  *     node bench/client-uploads.ts [--megabytes 1024] [--rounds 3]
  */
@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { createFalClient } from "@sluice/client";
 import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import type { MeasuredProcess } from "./measuring/start-process.ts";
 import { startSluice } from "./measuring/start-sluice.ts";
 import { getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
@@ -49,8 +50,10 @@ async function compare(megabytes: number, rounds: number): Promise<void> {
   const path = join(folder.path, "large.zip");
   await writeRandomFile(path, megabytes);
   const own = { rates: [] as number[], mib: [] as number[] };
-  const curl = { rates: [] as number[], mib: [] as number[] };
+  const curl = { rates: [] as number[] };
+  const server = { own: [] as number[], curl: [] as number[] };
   for (let round = 0; round < rounds; round++) {
+    using ownPeak = watchMemory(sluice);
     const { stdout } = await run(
       process.execPath,
       [fileURLToPath(import.meta.url), "--upload", path, "--url", sluice.url],
@@ -59,22 +62,43 @@ async function compare(megabytes: number, rounds: number): Promise<void> {
     const seen = JSON.parse(stdout) as { ms: number; mib: number };
     own.rates.push(megabytes / (seen.ms / 1000));
     own.mib.push(seen.mib);
+    server.own.push(ownPeak.readMib());
     const uploadUrl = await initiate(sluice.url, sluice.credential);
+    using curlPeak = watchMemory(sluice);
     const began = performance.now();
     await run("curl", ["-sfS", "-T", path, "-H", "Content-Type: application/zip", uploadUrl]);
     curl.rates.push(megabytes / ((performance.now() - began) / 1000));
+    server.curl.push(curlPeak.readMib());
   }
   print(`${rounds} rounds in turns; ${describeLoad()} at the end\n`);
   printFigures([
     { name: "our client", unit: "MiB/s", ...getSpread(own.rates) },
     { name: "curl -T", unit: "MiB/s", ...getSpread(curl.rates) },
+    {
+      name: "our client / curl -T",
+      unit: "×",
+      ...getSpread(own.rates.map((rate, round) => rate / (curl.rates[round] ?? Number.NaN))),
+    },
     { name: "our client, largest resident set", unit: "MiB", ...getSpread(own.mib) },
+    { name: "the server, our client sends", unit: "MiB", ...getSpread(server.own) },
+    { name: "the server, curl sends", unit: "MiB", ...getSpread(server.curl) },
   ]);
   print("");
   printBudget(
-    `memory under ${MEMORY_BUDGET_MIB} MiB, whatever the size`,
-    Math.max(...own.mib) < MEMORY_BUDGET_MIB,
+    `memory of client and server under ${MEMORY_BUDGET_MIB} MiB, whatever the size`,
+    Math.max(...own.mib, ...server.own, ...server.curl) < MEMORY_BUDGET_MIB,
   );
+}
+
+/** The largest resident set of a process from now on, seen ten times a second. */
+function watchMemory(subject: MeasuredProcess): Disposable & { readMib(): number } {
+  let largest = 0;
+  const look = (): void => {
+    largest = Math.max(largest, subject.readResidentBytes());
+  };
+  look();
+  const timer = setInterval(look, 100);
+  return { readMib: () => largest / MIB, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 async function writeRandomFile(path: string, megabytes: number): Promise<void> {

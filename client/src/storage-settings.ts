@@ -21,6 +21,8 @@ export interface StorageSettings {
 }
 
 const SECONDS: Readonly<Record<string, number>> = {
+  // Said, not left out: the account may have set something else for files of which nothing is said.
+  never: 0,
   immediate: 60,
   "1h": 3600,
   "1d": 86_400,

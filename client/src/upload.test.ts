@@ -55,6 +55,16 @@ test("a small file goes in one piece, with its name, type and lifecycle, and wit
   assert.equal(put!.headers.authorization, undefined);
 });
 
+test("a file that is to be kept for ever says so: the account may have another rule", async (t) => {
+  const { app, client } = await setUp(t);
+  await client.storage.upload(new Blob(["x"]), { lifecycle: { expiresIn: "never" } });
+  await client.storage.upload(new Blob(["x"]), { lifecycle: {} });
+  assert.deepEqual(
+    app.files.map(({ lifecycle }) => lifecycle),
+    ['{"expiration_duration_seconds":0}', undefined],
+  );
+});
+
 test("bytes in memory are told by their first bytes, and named so that the ending fits", async (t) => {
   const { app, client } = await setUp(t);
   const png = Buffer.from("89504e470d0a1a0a0000", "hex");
@@ -88,8 +98,13 @@ test("something that is no file is refused before anything is sent", async (t) =
 test("a large file goes in parts, four at a time, with progress", async (t) => {
   const { app, client } = await setUp(t);
   const bytes = randomBytes(55 * MIB);
+  // The first four wait for each other, and a little longer for one too many.
+  let arrived = 0;
+  const four = Promise.withResolvers<void>();
   app.intercept = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    arrived++;
+    if (arrived === 4) setTimeout(four.resolve, 200);
+    await four.promise;
     return 200;
   };
   const progress: UploadProgress[] = [];
