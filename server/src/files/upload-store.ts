@@ -90,8 +90,10 @@ export function createUploadStore(parts: {
   readonly database: Database;
   readonly blobs: BlobStore;
   readonly clock: Clock;
+  /** Called once for each file that an upload has become. */
+  readonly onFile?: (file: StoredFile) => void;
 }): UploadStore {
-  const { database, blobs, clock } = parts;
+  const { database, blobs, clock, onFile } = parts;
 
   const store = async (key: string, content: Content, options: WriteOptions = {}): Promise<StoredBlob> => {
     const { size, sha256 = "" } = await blobs.put(key, content, options);
@@ -127,6 +129,7 @@ export function createUploadStore(parts: {
       }),
     );
     if (outcome === "closed") return "closed";
+    onFile?.(outcome.file);
     for (const part of outcome.used) await blobs.remove(part.blob_key);
     return outcome.file;
   };

@@ -29,7 +29,7 @@ export interface GatewayContext {
   readonly blobs: BlobStore;
   readonly directRun: DirectRun;
   readonly machine: Machine;
-  readonly metrics: Pick<Metrics, "render">;
+  readonly metrics: Pick<Metrics, "render" | "countFile">;
   /** The built web app; undefined when it was not built. */
   readonly appFiles?: AppFiles | undefined;
   readonly clock: Clock;

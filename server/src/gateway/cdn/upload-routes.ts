@@ -27,7 +27,8 @@ export function addUploadRoutes(
 ): void {
   const { respond } = tools;
   const { tokens, files, settings, clock } = context;
-  const uploads = createUploadStore(context);
+  const count = ({ size }: StoredFile): void => context.metrics.countFile({ kind: "upload", bytes: size });
+  const uploads = createUploadStore({ ...context, onFile: count });
   const requireUploader = tools.requireCaller({ accepts: ["key", "cdn"] });
   const closed = (): Response => respond.sentence(403, "Upload URL expired");
 
@@ -112,6 +113,7 @@ export function addUploadRoutes(
         content,
         options,
       );
+      count(file);
       return respond.json(200, { access_url: formatFileUrl(c.env.urls, file.path) });
     });
   });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { listBlobKeys } from "../../files/testing/open-test-storage.ts";
+import { silentMetrics } from "../../metrics/metrics.ts";
 import { type FileGateway, openFileGateway } from "./testing/open-file-gateway.ts";
 
 const MIB = 1024 * 1024;
@@ -237,6 +238,27 @@ test("a CDN token uploads directly, whole and in parallel parts", async () => {
   });
   assert.equal(complete.status, 200);
   assert.deepEqual(await download(multipart.access_url), Buffer.concat(chunks));
+});
+
+test("each file that was uploaded is counted once, parts and repeated completions are not", async () => {
+  const counted: object[] = [];
+  const metrics = { ...silentMetrics, countFile: (file: object) => void counted.push(file) };
+  await using gateway = await openFileGateway({ change: (context) => ({ ...context, metrics }) });
+  const key = await gateway.createKey();
+  const single = await initiate(gateway, key, {});
+  for (const status of [200, 403])
+    assert.equal((await fetch(single.upload_url, { method: "PUT", body: "1" })).status, status);
+  const { upload_url } = await initiate(gateway, key, {}, { path: "initiate-multipart" });
+  const part = (await (await fetch(`${upload_url}/1`, { method: "PUT", body: "22" })).json()) as object;
+  const parts = JSON.stringify({ parts: [part] });
+  for (let i = 0; i < 2; i++)
+    assert.equal((await fetch(`${upload_url}/complete`, { method: "POST", body: parts })).status, 200);
+  const headers = { authorization: key };
+  await fetch(`${gateway.origin}/cdn/files/upload`, { method: "POST", headers, body: "333" });
+  assert.deepEqual(
+    counted,
+    [1, 2, 3].map((bytes) => ({ kind: "upload", bytes })),
+  );
 });
 
 test("a multipart upload goes on after a restart of the server", async () => {

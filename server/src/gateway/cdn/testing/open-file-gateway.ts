@@ -4,7 +4,10 @@ import { createKeyStore } from "../../../keys/create-key-store.ts";
 import { createTokenIssuer } from "../../../keys/create-token-issuer.ts";
 import type { KeyLimits, KeyStore } from "../../../keys/key-store.ts";
 import type { TokenIssuer } from "../../../keys/token-issuer.ts";
+import { createLive } from "../../../live/create-live.ts";
+import { createIdleMachine } from "../../../live/idle-machine.ts";
 import { silentLogger } from "../../../logger.ts";
+import { silentMetrics } from "../../../metrics/metrics.ts";
 import { parseSettings, type Settings } from "../../../settings.ts";
 import type { GatewayContext } from "../../context.ts";
 import { createGateway } from "../../gateway.ts";
@@ -43,6 +46,9 @@ export async function openFileGateway(
     keys,
     tokens,
     logger: silentLogger,
+    live: createLive(),
+    machine: createIdleMachine(),
+    metrics: silentMetrics,
     version: "0.0.0",
     isDraining: () => false,
   } as unknown as GatewayContext;
