@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isModelError, type RunContext } from "@sluice/runtime/model";
 import { createDiffusionFolder, type DiffusionFolderOptions } from "@sluice/runtime/testing/diffusion-folder";
+import { createReplaySdServer } from "@sluice/runtime/testing/replay-sd-server";
 import sharp from "sharp";
-import { defineTextToImage, type OpenWeightsEndpoint } from "./open-weights.ts";
+import { defineTextToImage, type OpenWeightsEndpoint, type OpenWeightsOptions } from "./open-weights.ts";
 
 type State = OpenWeightsEndpoint extends { run: (input: never, context: RunContext<infer S>) => unknown }
   ? S
@@ -95,6 +96,34 @@ describe("endpoints on open weights", () => {
   });
 });
 
+describe("endpoints on sd-server", () => {
+  test("fal-ai/flux-pro is answered by a model that is named as data, with the program by setting", async () => {
+    await using replay = await createReplaySdServer();
+    const options = {
+      engine: "sd-server",
+      folder: replay.folder,
+      model: replay.model,
+      name: "klein",
+    } as const;
+    const settings = { sd_server: replay.binary, sd_server_args: " --vae-tiling  --max-vram 6 " };
+    await using model = await start(options, settings);
+    const output = await model.run({ ...FLUX_PRO, num_images: 2, seed: 5 });
+    assert.deepEqual([output.images.length, output.seed, output.images[0]?.width], [2, 5, 128]);
+    assert.match(model.lines.join("\n"), /klein@[0-9a-f]{12} runs in stable-diffusion\.cpp master-827/);
+    assert.match(model.lines.join("\n"), /image 2\/2, step 28\/28/);
+    const [{ start: args = [] } = {}] = await replay.readCalls();
+    assert.deepEqual(args.slice(-3), ["--vae-tiling", "--max-vram", "6"]);
+  });
+
+  test("a program that is missing fails the start, and a missing file the description", async () => {
+    await using replay = await createReplaySdServer();
+    const options = { engine: "sd-server", folder: replay.folder, model: replay.model } as const;
+    await assert.rejects(start({ ...options, binary: "/nowhere/sd-server" }), /there is no program/);
+    const model = { ...replay.model, files: { model: "gone.gguf" } };
+    assert.throws(() => defineTextToImage({ ...options, model }), /There are no weights .*gone\.gguf/);
+  });
+});
+
 interface Options {
   readonly name?: string;
   readonly endpoints?: readonly string[];
@@ -107,19 +136,26 @@ async function open(
   { settings = {}, ...options }: Options = {},
 ) {
   const folder = await createDiffusionFolder(family, folderOptions);
-  const lines: string[] = [];
-  const log = (line: string) => void lines.push(line);
-  const { signal } = new AbortController();
-  const endpoints = defineTextToImage({ folder: folder.path, provider: "cpu", ...options });
-  const [endpoint] = endpoints;
-  assert.ok(endpoint);
-  let state: State;
   try {
-    state = (await endpoint.setup?.({ log, signal, threads: 1, cacheDir: "", settings })) as State;
+    return await start({ folder: folder.path, provider: "cpu", ...options }, settings, folder);
   } catch (error) {
     await folder[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+async function start(
+  options: OpenWeightsOptions,
+  settings: Readonly<Record<string, string>> = {},
+  beneath?: AsyncDisposable,
+) {
+  const lines: string[] = [];
+  const log = (line: string) => void lines.push(line);
+  const { signal } = new AbortController();
+  const endpoints = defineTextToImage(options);
+  const [endpoint] = endpoints;
+  assert.ok(endpoint);
+  const state = (await endpoint.setup?.({ log, signal, threads: 1, cacheDir: "", settings })) as State;
   const context: RunContext<State> = {
     state,
     requestId: "r",
@@ -141,7 +177,7 @@ async function open(
     run: async (input: object) => endpoint.run(input, context),
     async [Symbol.asyncDispose]() {
       await endpoint.teardown?.(state);
-      await folder[Symbol.asyncDispose]();
+      await beneath?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,6 +1,13 @@
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { getDiffusionVersion, openDiffusionEngine } from "@sluice/runtime/engines";
+import {
+  type Engine,
+  getDiffusionVersion,
+  getSdServerVersion,
+  openDiffusionEngine,
+  openSdServerEngine,
+  type SdServerModel,
+} from "@sluice/runtime/engines";
 import { decodeImage } from "@sluice/runtime/images";
 import {
   defineModel,
@@ -37,7 +44,9 @@ import {
 } from "./schemas/open-text-to-image.ts";
 import { EXAMPLE_PROMPT, type TextToImageOutput } from "./schemas/text-to-image.ts";
 
-export interface OpenWeightsOptions {
+export type OpenWeightsOptions = OnnxOptions | SdServerOptions;
+
+interface EndpointOptions {
   /** Folder of the model: a path from where the server is started, or a URL beside the model file. */
   readonly folder: string | URL;
   /** What callers see as `x-model`; default the folder's name. */
@@ -49,20 +58,38 @@ export interface OpenWeightsOptions {
    * starts from a picture; every other takes a prompt. Default `fal-ai/flux-pro`.
    */
   readonly endpoints?: readonly string[];
+  /** Longest a request may take, in seconds; default one hour. */
+  readonly longestSeconds?: number;
+}
+
+/** ONNX graphs, run by the built-in engine. */
+interface OnnxOptions extends EndpointOptions {
+  readonly engine?: "onnx";
   /** What computes: `auto` (default), `cpu`, `cuda`, `dml`, `webgpu`, `coreml`. */
   readonly provider?: "auto" | "cpu" | "cuda" | "dml" | "webgpu" | "coreml";
   /** Memory that the weights may take; default what is free when they are loaded. */
   readonly memoryBytes?: number;
-  /** Longest a request may take, in seconds; default one hour. */
-  readonly longestSeconds?: number;
+}
+
+/** GGUF or safetensors, run by stable-diffusion.cpp's `sd-server` as a child of the worker. */
+interface SdServerOptions extends EndpointOptions {
+  readonly engine: "sd-server";
+  /** What the model is made of and can be asked for; its files lie in the folder. */
+  readonly model: SdServerModel;
+  /** The program: a path, or a name to find on the PATH; default `sd-server`. */
+  readonly binary?: string;
 }
 
 /** One endpoint on the weights. */
 export type OpenWeightsEndpoint = ModelDefinition<unknown, TextToImageOutput, DrawingState>;
 
 /**
- * Endpoints on one open model, for the default export of a model file. `SLUICE_MODEL_PROVIDER` goes before the
- * option `provider`. The folder is read when a worker starts; a folder that does not exist is an error at once.
+ * Endpoints on one open model, for the default export of a model file. The folder is read when a worker starts; one
+ * that does not exist is an error at once.
+ *
+ * With ONNX graphs `SLUICE_MODEL_PROVIDER` goes before the option `provider`. With `sd-server`
+ * `SLUICE_MODEL_SD_SERVER` goes before the option `binary`, and `SLUICE_MODEL_SD_SERVER_ARGS` adds options for memory
+ * and devices (`--offload-to-cpu`), separated by spaces.
  *
  * @example
  * export default defineTextToImage({
@@ -74,7 +101,11 @@ export type OpenWeightsEndpoint = ModelDefinition<unknown, TextToImageOutput, Dr
 export function defineTextToImage(options: OpenWeightsOptions): readonly OpenWeightsEndpoint[] {
   const folder = options.folder instanceof URL ? fileURLToPath(options.folder) : resolve(options.folder);
   const name = options.name ?? basename(folder);
-  const identity = { name, version: getDiffusionVersion(folder, options.provider) };
+  const version =
+    options.engine === "sd-server"
+      ? getSdServerVersion(options.model, folder)
+      : getDiffusionVersion(folder, options.provider);
+  const identity = { name, version };
   const longestSeconds = options.longestSeconds ?? DEFAULT_LONGEST_SECONDS;
   const weights: Weights = {
     setup: (context) => openState({ ...options, folder, name, longestSeconds }, context),
@@ -91,31 +122,49 @@ const DEFAULT_LONGEST_SECONDS = 3600;
 const EXPLICIT_PRIOR = 1;
 const SETUP_TIMEOUT_MS = 1_800_000;
 
-async function openState(
-  options: OpenWeightsOptions & {
-    readonly folder: string;
-    readonly name: string;
-    readonly longestSeconds: number;
-  },
-  { threads, settings, log }: SetupContext,
-): Promise<DrawingState> {
-  const policy = readSafetyPolicy(settings);
-  const engine = await openDiffusionEngine({
-    folder: options.folder,
-    name: options.name,
-    threads,
-    provider: settings["provider"] ?? options.provider ?? "auto",
-    longestSeconds: options.longestSeconds,
-    log: (message) => log(message),
-    ...(options.memoryBytes === undefined ? {} : { availableBytes: options.memoryBytes }),
-  });
+type ReadOptions = OpenWeightsOptions & {
+  readonly folder: string;
+  readonly name: string;
+  readonly longestSeconds: number;
+};
+
+async function openState(options: ReadOptions, context: SetupContext): Promise<DrawingState> {
+  const policy = readSafetyPolicy(context.settings);
+  const engine = await openEngine(options, context);
   try {
-    const classifier = await openNsfwClassifier({ folder: CLASSIFIER, threads });
+    const classifier = await openNsfwClassifier({ folder: CLASSIFIER, threads: context.threads });
     return { engine, classifier, policy, explicitPrior: EXPLICIT_PRIOR };
   } catch (error) {
     await engine[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function openEngine(options: ReadOptions, context: SetupContext): Promise<Engine> {
+  const { folder, name, longestSeconds } = options;
+  const { threads, settings, signal } = context;
+  const log = (message: string) => context.log(message);
+  if (options.engine === "sd-server")
+    return openSdServerEngine({
+      model: options.model,
+      folder,
+      name,
+      threads,
+      binary: settings["sd_server"] ?? options.binary,
+      args: settings["sd_server_args"]?.split(/\s+/).filter((arg) => arg !== ""),
+      startTimeoutMs: SETUP_TIMEOUT_MS,
+      signal,
+      log,
+    });
+  return openDiffusionEngine({
+    folder,
+    name,
+    threads,
+    provider: settings["provider"] ?? options.provider ?? "auto",
+    longestSeconds,
+    log,
+    ...(options.memoryBytes === undefined ? {} : { availableBytes: options.memoryBytes }),
+  });
 }
 
 async function teardown({ engine, classifier }: DrawingState): Promise<void> {

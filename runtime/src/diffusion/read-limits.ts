@@ -22,7 +22,7 @@ export function readLimits(family: FamilyLimits, overrides: EngineOverrides): En
   };
 }
 
-const MAX_SIDE = 2048;
+export const MAX_SIDE = 2048;
 /** Two megapixels: beyond it most models repeat themselves. */
 export const TWO_MEGAPIXELS: number = 2 * 1024 * 1024;
 export const FOUR_MEGAPIXELS: number = 4 * 1024 * 1024;

@@ -7,8 +7,9 @@ const MIN_SIDE = 64;
 /**
  * The size that a model can draw: of about the wanted ratio, within its limits, and snapped down to multiples of
  * what its latents need.
+ * @param log hears when it is another than the wanted one
  */
-export function chooseSize(wanted: Size, limits: EngineLimits): Size {
+export function chooseSize(wanted: Size, limits: EngineLimits, log?: (message: string) => void): Size {
   const { maxSide, maxArea, multipleOf } = limits;
   const scale = Math.min(
     1,
@@ -21,5 +22,10 @@ export function chooseSize(wanted: Size, limits: EngineLimits): Size {
     // A tiny part more, so that a size that fits exactly is not lost to rounding.
     return Math.max(least, Math.floor((side * scale + 1e-6) / multipleOf) * multipleOf);
   };
-  return { width: snap(wanted.width), height: snap(wanted.height) };
+  const size = { width: snap(wanted.width), height: snap(wanted.height) };
+  if (size.width !== wanted.width || size.height !== wanted.height)
+    log?.(
+      `${wanted.width}x${wanted.height} became ${size.width}x${size.height}: sides are multiples of ${multipleOf}, within this model's limits`,
+    );
+  return size;
 }

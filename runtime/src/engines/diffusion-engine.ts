@@ -10,6 +10,7 @@ import { getFolderVersion } from "../weights/folder-version.ts";
 import { type ModelFolder, readModelFolder } from "../weights/model-folder.ts";
 import { type OnnxFileFacts, scanOnnxFile } from "../weights/scan-onnx-file.ts";
 import { checkDuration, checkMemory, estimateSeconds } from "./admission.ts";
+import { checkJob } from "./check-job.ts";
 import { chooseSize } from "./choose-size.ts";
 import {
   type Engine,
@@ -20,6 +21,7 @@ import {
   type EngineSink,
   type Picture,
 } from "./engine.ts";
+import { createStepLog } from "./step-log.ts";
 
 export interface DiffusionEngineOptions {
   /** Folder of an open model, see {@link readModelFolder}. */
@@ -92,7 +94,6 @@ export function getDiffusionVersion(folder: string, provider = "auto"): string {
 
 /** A preview is worth sending only as often as someone can look. */
 const PREVIEW_EVERY_MS = 500;
-const LOG_EVERY_MS = 250;
 
 interface Loaded {
   readonly pipeline: Pipeline;
@@ -109,6 +110,7 @@ interface Loaded {
 class DiffusionEngine implements Engine {
   readonly info: EngineInfo;
   readonly #loaded: Loaded;
+  #isClosed = false;
 
   constructor(loaded: Loaded) {
     this.#loaded = loaded;
@@ -117,13 +119,10 @@ class DiffusionEngine implements Engine {
 
   async generate(job: EngineJob, sink: EngineSink, signal: AbortSignal): Promise<EngineResult> {
     const { pipeline, now } = this.#loaded;
-    checkJob(job, this.info);
+    if (this.#isClosed) throw new EngineError("failed", "The engine is closed.");
+    checkJob(job, this.info.limits);
     signal.throwIfAborted();
-    const size = chooseSize(job, this.info.limits);
-    if (size.width !== job.width || size.height !== job.height)
-      sink.log(
-        `${job.width}x${job.height} became ${size.width}x${size.height}: sides are multiples of ${this.info.limits.multipleOf}, within this model's limits`,
-      );
+    const size = chooseSize(job, this.info.limits, (message) => sink.log(message));
     this.#checkDuration(job, size);
     const init = await prepareInit(job, size, pipeline);
     const timings = { encode: 0, inference: 0, decode: 0 };
@@ -182,16 +181,11 @@ class DiffusionEngine implements Engine {
   #createStepReport(job: EngineJob, image: number, sink: EngineSink): (step: FinishedStep) => Promise<void> {
     const { now, pipeline } = this.#loaded;
     const { decodePreview } = pipeline;
-    const prefix = job.seeds.length > 1 ? `image ${image + 1}/${job.seeds.length}, ` : "";
-    let loggedAt = Number.NEGATIVE_INFINITY;
+    const logStep = createStepLog({ images: job.seeds.length, image, sink, now });
     let previewedAt = Number.NEGATIVE_INFINITY;
     return async ({ finished, steps, estimate }) => {
       sink.progress({ phase: "denoise", step: finished, steps, image });
-      const at = now();
-      if (finished === steps || at - loggedAt >= LOG_EVERY_MS) {
-        loggedAt = at;
-        sink.log(`${prefix}step ${finished}/${steps}`);
-      }
+      const at = logStep(finished, steps);
       if (decodePreview === undefined || !job.wantsPreviews) return;
       if (finished === steps || at - previewedAt < PREVIEW_EVERY_MS) return;
       const picture = toPicture(await decodePreview(estimate()), SIGNED);
@@ -201,6 +195,7 @@ class DiffusionEngine implements Engine {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     await this.#loaded.components[Symbol.asyncDispose]();
   }
 }
@@ -225,20 +220,6 @@ async function prepareInit(
 function createTypedNoise(seed: number, type: NoiseType = "float32"): NoiseSource {
   const source = createNoiseSource(seed);
   return { draw: (count, own = type) => source.draw(count, own) };
-}
-
-function checkJob(job: EngineJob, { limits }: EngineInfo): void {
-  const { width, height, steps, seeds, guidance, init } = job;
-  const refuse = (message: string) => new EngineError("invalid_input", message);
-  if (![width, height].every((side) => Number.isSafeInteger(side) && side >= 1))
-    throw refuse(`A picture of ${width}x${height} is not one of whole pixels.`);
-  if (!Number.isSafeInteger(steps) || steps < limits.steps.min || steps > limits.steps.max)
-    throw refuse(`The number of steps is ${steps}; choose ${limits.steps.min} to ${limits.steps.max}.`);
-  if (!Number.isFinite(guidance)) throw refuse(`The guidance scale is ${guidance}; choose a number.`);
-  if (seeds.some((seed) => !Number.isSafeInteger(seed) || seed < 0))
-    throw refuse(`The seeds ${seeds.join(", ")} are not all whole numbers from 0 on.`);
-  if (init !== undefined && !(init.strength > 0 && init.strength <= 1))
-    throw refuse(`The strength is ${init.strength}; choose a number above 0, up to 1.`);
 }
 
 /** The same warning once, although several encoders give it. */

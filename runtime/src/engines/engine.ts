@@ -6,7 +6,8 @@ import type { Progress } from "../model/define-model.ts";
  * The model definitions speak to this contract only; the queue does not know that engines exist.
  *
  * Everything is resolved before an engine sees it: pixels, seeds, steps and guidance within the model's limits.
- * Engines never invent a seed. Picture i of a job depends on `seeds[i]` alone, not on the other pictures.
+ * Engines never invent a seed. Picture i of a job depends on `seeds[i]` alone, not on the other pictures. Disposing one
+ * twice is as good as once; afterwards it draws nothing more. `testing/engine-conformance.ts` is this in tests.
  */
 export interface Engine extends AsyncDisposable {
   readonly info: EngineInfo;

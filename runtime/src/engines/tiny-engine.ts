@@ -29,6 +29,7 @@ import {
   type EngineSink,
   type Picture,
 } from "./engine.ts";
+import { createStepLog } from "./step-log.ts";
 
 export interface TinyEngineOptions {
   /** Folder with `config.json`, the vocabulary and the graphs. */
@@ -70,7 +71,6 @@ export function describeLimits(config: TinyConfig): EngineLimits {
 const DEFAULT_GUIDANCE = 3.5;
 /** A preview is worth sending only as often as someone can look. */
 const PREVIEW_EVERY_MS = 500;
-const LOG_EVERY_MS = 250;
 
 class TinyEngine implements Engine {
   readonly info: EngineInfo;
@@ -126,16 +126,11 @@ class TinyEngine implements Engine {
     sink: EngineSink,
   ): (step: number, clean: Float32Array) => Promise<void> {
     const { steps } = job;
-    const prefix = job.seeds.length > 1 ? `image ${image + 1}/${job.seeds.length}, ` : "";
-    let loggedAt = Number.NEGATIVE_INFINITY;
+    const logStep = createStepLog({ images: job.seeds.length, image, sink, now: this.#now });
     let previewedAt = this.#now();
     return async (step, clean) => {
       sink.progress({ phase: "denoise", step, steps, image });
-      const at = this.#now();
-      if (step === steps || at - loggedAt >= LOG_EVERY_MS) {
-        loggedAt = at;
-        sink.log(`${prefix}step ${step}/${steps}`);
-      }
+      const at = logStep(step, steps);
       if (!job.wantsPreviews || step === steps || at - previewedAt < PREVIEW_EVERY_MS) return;
       previewedAt = at;
       sink.preview({ image, step, picture: await decodePreview(this.#model, clean, grid, job) });

@@ -19,7 +19,7 @@ export function getFolderVersion(folder: string, facts: readonly (string | numbe
       .filter((entry) => !entry.isDirectory() && RELEVANT.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
-    for (const path of names) addFile(hash, folder, path);
+    for (const path of names) addFile(hash, path.slice(folder.length).replaceAll("\\", "/"), path);
   } catch (cause) {
     throw new EngineError("failed", `There is no model folder ${folder}, or it cannot be read.`, { cause });
   }
@@ -30,8 +30,9 @@ export function getFolderVersion(folder: string, facts: readonly (string | numbe
 const RELEVANT = /\.(onnx|onnx_data|data|json|txt|model|bin)$/;
 const END_BYTES = 65_536;
 
-function addFile(hash: Hash, folder: string, path: string): void {
-  hash.update(`\n${path.slice(folder.length).replaceAll("\\", "/")}\n`);
+/** Configurations are added whole, weights by their ends and their size. */
+export function addFile(hash: Hash, label: string, path: string): void {
+  hash.update(`\n${label}\n`);
   if (/\.(json|txt)$/.test(path)) {
     hash.update(readFileSync(path));
     return;
