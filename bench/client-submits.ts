@@ -46,21 +46,32 @@ const submitByFetch: Submit = async () => {
   return await response.json();
 };
 
-const subjects: { readonly name: string; readonly submit: Submit; readonly rates: number[] }[] = [
-  { name: "fetch alone", submit: submitByFetch, rates: [] },
-  { name: "our client", submit: () => own.queue.submit(ENDPOINT, { input: INPUT }), rates: [] },
+const subjects: {
+  readonly name: string;
+  readonly submit: Submit;
+  readonly rates: number[];
+  readonly cpu: number[];
+}[] = [
+  { name: "fetch alone", submit: submitByFetch, rates: [], cpu: [] },
+  { name: "our client", submit: () => own.queue.submit(ENDPOINT, { input: INPUT }), rates: [], cpu: [] },
   ...(await loadOfficial()),
 ];
 for (const { submit } of subjects) await submitAll(submit, 200);
 for (let round = 0; round < rounds; round++) {
-  for (const { submit, rates } of subjects) {
+  for (const { submit, rates, cpu } of subjects) {
+    const cpuBefore = process.cpuUsage();
     const began = performance.now();
     await submitAll(submit, submits);
+    const { user, system } = process.cpuUsage(cpuBefore);
+    cpu.push((user + system) / submits);
     rates.push(submits / ((performance.now() - began) / 1000));
   }
 }
 print(`${submits} submits by ${callers} callers at once, ${rounds} rounds; ${describeLoad()} at the end\n`);
-printFigures(subjects.map(({ name, rates }) => ({ name, unit: "submits/s", ...getSpread(rates) })));
+printFigures([
+  ...subjects.map(({ name, rates }) => ({ name, unit: "submits/s", ...getSpread(rates) })),
+  ...subjects.map(({ name, cpu }) => ({ name: `${name}, CPU`, unit: "µs/submit", ...getSpread(cpu) })),
+]);
 
 async function submitAll(submit: Submit, count: number): Promise<void> {
   let left = count;
@@ -89,11 +100,17 @@ async function loadOfficial(): Promise<typeof subjects> {
   const old = await load("@fal-ai/serverless-client");
   old.config(config);
   return [
-    { name: "@fal-ai/client", submit: () => current.queue.submit(ENDPOINT, { input: INPUT }), rates: [] },
+    {
+      name: "@fal-ai/client",
+      submit: () => current.queue.submit(ENDPOINT, { input: INPUT }),
+      rates: [],
+      cpu: [],
+    },
     {
       name: "@fal-ai/serverless-client",
       submit: () => old.queue.submit(ENDPOINT, { input: INPUT }),
       rates: [],
+      cpu: [],
     },
   ];
 }

@@ -1,11 +1,10 @@
 /** The programs of the chapter on server-side integration, as printed, each called as a page calls it. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { getRequestListener } from "@hono/node-server";
 import { ApiError, createFalClient } from "@sluice/client";
@@ -16,6 +15,7 @@ import {
   type ProgramFolder,
   readDocsPrograms,
 } from "./docs-programs.ts";
+import { findFreePort, waitForPort } from "./ports.ts";
 import { startServer, type TestServer } from "./start-server.ts";
 
 const ROUTE = "/api/fal/proxy";
@@ -142,25 +142,4 @@ for (const program of programs) {
       : serveModule(program, toListener));
     await checkProxy(served, name);
   });
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
-async function waitForPort(child: ChildProcess, port: number): Promise<void> {
-  for (let tries = 0; child.exitCode === null && tries < 600; tries += 1) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect({ host: "localhost", port });
-      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-      socket.once("connect", () => socket.destroy());
-    });
-    if (isOpen) return;
-    await delay(50);
-  }
-  throw new Error(`the program ended, or does not listen on port ${port}`);
 }
