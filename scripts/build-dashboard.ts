@@ -79,7 +79,9 @@ function takeLock(): void {
 /** Over the names and bytes of everything that the build reads; the lockfile stands for the libraries. */
 function hashSources(): string {
   const hash = createHash("sha256");
-  const files = ["src", "public"].flatMap((name) => listFiles(join(folder, name)));
+  const files = ["src", "public", "../client/src", "../protocol/src"]
+    .flatMap((name) => listFiles(join(folder, name)))
+    .filter((path) => !/\.test\.ts$|\/testing\//.test(path));
   const others = ["index.html", "package.json", "vite.config.ts", "../package-lock.json"];
   for (const path of [...files, ...others.map((name) => join(folder, name))].sort()) {
     const bytes = readFileSync(path);

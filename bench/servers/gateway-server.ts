@@ -17,6 +17,7 @@ import { type Logger, silentLogger } from "../../server/src/logger.ts";
 import { createMetrics } from "../../server/src/metrics/metrics.ts";
 import { parseSettings } from "../../server/src/settings.ts";
 import { openStore } from "../../server/src/store.ts";
+import { createWebhookInbox } from "../../server/src/webhooks/inbox.ts";
 import { NOOP_ENDPOINT, NOOP_MANIFEST } from "../models/noop-manifest.ts";
 import { startNoopRunner } from "./noop-runner.ts";
 
@@ -45,6 +46,7 @@ const listener = await listen({
     files,
     blobs,
     machine: createIdleMachine(),
+    inbox: createWebhookInbox({ database, clock }),
     directRun: { run: () => Promise.reject(new Error("This server has no workers.")) },
     metrics: createMetrics({ queue, blobs, clock, endpointIds: [NOOP_ENDPOINT], version: "0.0.0-bench" }),
     clock,

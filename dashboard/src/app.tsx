@@ -13,6 +13,7 @@ const RequestsPage = lazy(() => import("./requests/requests-page.tsx"));
 const RequestPage = lazy(() => import("./requests/request-page.tsx"));
 const KeysPage = lazy(() => import("./keys/keys-page.tsx"));
 const UsagePage = lazy(() => import("./usage/usage-page.tsx"));
+const InboxPage = lazy(() => import("./inbox/inbox-page.tsx"));
 const QueuesPage = lazy(() => import("./queues/queues-page.tsx"));
 
 export function App(): ReactNode {
@@ -33,6 +34,7 @@ export function App(): ReactNode {
             <Route path="/app/usage" component={UsagePage} />
             <Route path="/app/keys" component={KeysPage} />
             <Route path="/app/queues" component={QueuesPage} />
+            <Route path="/app/webhooks" component={InboxPage} />
             <Route>
               <Missing>There is no such page.</Missing>
             </Route>

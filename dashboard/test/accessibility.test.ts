@@ -28,7 +28,14 @@ test("nothing serious is in the way of keyboards and screen readers", {
   ] as const) {
     await using opened = await app.openPage({ theme, width });
     const { page } = opened;
-    for (const path of [...paths, "/app/compare/test/studio", "/app/usage", "/app/queues", "/app/keys"]) {
+    for (const path of [
+      ...paths,
+      "/app/compare/test/studio",
+      "/app/usage",
+      "/app/queues",
+      "/app/webhooks",
+      "/app/keys",
+    ]) {
       await page.goto(app.url + path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await page.waitForLoadState("networkidle").catch(() => {});

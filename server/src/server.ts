@@ -23,6 +23,7 @@ import { startRunner } from "./runner/runner.ts";
 import { createWorkerEnvironment } from "./runner/worker-environment.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, type Store } from "./store.ts";
+import { createWebhookInbox } from "./webhooks/inbox.ts";
 import { createWebhookSigningKeys } from "./webhooks/signing-keys.ts";
 import { startDeliveries } from "./webhooks/start-deliveries.ts";
 
@@ -108,6 +109,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     blobs: store.blobs,
     directRun: runner.directRun,
     machine: runner.machine,
+    inbox: createWebhookInbox({ database: store.database, clock }),
     metrics,
     appFiles,
     clock,

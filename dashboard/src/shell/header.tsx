@@ -12,6 +12,7 @@ export function Header(): ReactNode {
     { href: "/", name: "Models", isHere: path === "/" || path.startsWith("/models/") },
     { href: "/app/requests", name: "Requests", isHere: path.startsWith("/app/requests") },
     { href: "/app/usage", name: "Usage", isHere: path.startsWith("/app/usage") },
+    { href: "/app/webhooks", name: "Webhooks", isHere: path.startsWith("/app/webhooks") },
     ...(session?.scope === "ADMIN"
       ? [
           { href: "/app/queues", name: "Queues", isHere: path.startsWith("/app/queues") },

@@ -6,7 +6,10 @@ import { formatSeconds } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { SignInNotice } from "../shell/sign-in.tsx";
+import "../styles/operations.css";
+import { Prices } from "./prices.tsx";
 import { UsageBars } from "./usage-bars.tsx";
+import { UsageSums } from "./usage-sums.tsx";
 
 /** Counts of one endpoint: over the whole period, or of one bar. */
 export interface UsageRow {
@@ -47,7 +50,7 @@ export default function UsagePage(): ReactNode {
     document.title = "Usage · Sluice";
   }, []);
   return (
-    <div className="page">
+    <div className="page operations">
       <h1>Usage</h1>
       {session === undefined ? <SignInNotice>Sign in to see what was used.</SignInNotice> : <UsageList />}
     </div>
@@ -58,6 +61,7 @@ function UsageList(): ReactNode {
   const [period, setPeriod] = useState<Period>(PERIODS[0]);
   const load = useCallback((signal: AbortSignal) => loadUsage(period, signal), [period]);
   const { loaded, problem } = usePolled(load, LOOK_MS);
+  const session = useSession();
   return (
     <>
       <div className="filters">
@@ -117,6 +121,10 @@ function UsageList(): ReactNode {
           ))}
         </ul>
       )}
+      {loaded.state !== "loaded" ? null : (
+        <UsageSums span={{ name: period.name, timeframe: period.timeframe, buckets: loaded.value.buckets }} />
+      )}
+      {session?.scope === "ADMIN" ? <Prices /> : null}
     </>
   );
 }

@@ -12,6 +12,7 @@ import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
 import type { Settings } from "../settings.ts";
+import type { WebhookInbox } from "../webhooks/inbox.ts";
 import type { AppFiles } from "./app/app-files.ts";
 
 /** What the HTTP face is given. It never imports the runner: they meet in the queue and in live. */
@@ -29,6 +30,7 @@ export interface GatewayContext {
   readonly blobs: BlobStore;
   readonly directRun: DirectRun;
   readonly machine: Machine;
+  readonly inbox: WebhookInbox;
   readonly metrics: Pick<Metrics, "render" | "countFile">;
   /** The built web app; undefined when it was not built. */
   readonly appFiles?: AppFiles | undefined;

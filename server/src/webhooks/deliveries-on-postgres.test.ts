@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openPostgresDatabase } from "../database/postgres-database.ts";
 import { startTestPostgres } from "../database/testing/start-postgres.ts";
+import { openTestStorage } from "../files/testing/open-test-storage.ts";
 import { silentLogger } from "../logger.ts";
+import { testWebhookInbox } from "./testing/inbox-conformance.ts";
 import { openDeliveries } from "./testing/open-deliveries.ts";
 import { startReceiver } from "./testing/start-receiver.ts";
 
 const postgres = await startTestPostgres();
 after(() => postgres[Symbol.asyncDispose]());
+
+testWebhookInbox(async () => {
+  const url = await postgres.createDatabase();
+  return await openTestStorage({ openDatabase: () => openPostgresDatabase({ url, logger: silentLogger }) });
+});
 
 test("several machines on one PostgreSQL deliver each request once, and retry", {
   timeout: 60_000,

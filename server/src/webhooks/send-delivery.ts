@@ -25,6 +25,8 @@ export type SendOutcome =
       readonly isFinal: boolean;
     };
 
+export const USER_AGENT = "sluice-webhook/1";
+
 export interface SendParts {
   readonly signingKeys: Pick<WebhookSigningKeys, "sign">;
   readonly clock: Clock;
@@ -59,7 +61,7 @@ export async function sendDelivery(sending: Sending, parts: SendParts): Promise<
       signal: AbortSignal.any([signal, timeout]),
       headers: {
         "content-type": "application/json",
-        "user-agent": "sluice-webhook/1",
+        "user-agent": USER_AGENT,
         ...readAuthorization(url),
         ...signature,
       },

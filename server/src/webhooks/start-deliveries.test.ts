@@ -25,6 +25,37 @@ async function isSigned({ signingKeys }: TestDeliveries, { headers, body }: Post
   );
 }
 
+test(
+  "an inbox of this server is delivered to where private addresses are refused, and nothing else of it is",
+  options,
+  async (t) => {
+    const fixture = await open(t);
+    await using receiver = await startReceiver();
+    await fixture.start({ settings: { webhookAllowPrivate: false, host: "0.0.0.0" } });
+    const token = await fixture.inbox.getToken(ACCOUNT);
+    const inboxUrl = (name: string): string => `http://127.0.0.1:9/v1/sluice/inbox/${name}`;
+    const id = await fixture.end(inboxUrl(token));
+    await fixture.waitForDelivery(id, ({ state }) => state === "delivered");
+    const [received] = (await fixture.inbox.list(ACCOUNT, { limit: 10 })).deliveries;
+    assert.ok(received !== undefined);
+    const body = Buffer.from(received.body);
+    assert.equal(JSON.parse(body.toString()).request_id, id);
+    assert.ok(await isSigned(fixture, { headers: received.headers, body } as unknown as Posted));
+    const others = [
+      `${receiver.url}/v1/sluice/inbox/${"x".repeat(43)}`,
+      `${receiver.url}/hook?to=${inboxUrl(token)}`,
+      `${receiver.url}/v1/sluice/inbox/${token}/../../keys`,
+    ];
+    for (const url of others) {
+      const refused = await fixture.end(url);
+      const { attempts } = await fixture.waitForDelivery(refused, ({ state }) => state === "given_up");
+      assert.equal(attempts.at(-1)?.status, null, url);
+    }
+    assert.equal(receiver.posted.length, 0);
+    assert.equal((await fixture.inbox.list(ACCOUNT, { limit: 10 })).deliveries.length, 1);
+  },
+);
+
 test("a request that ends is posted at once, signed, and written down", options, async (t) => {
   const fixture = await open(t);
   await using receiver = await startReceiver();

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import { DEFAULT_DOWNLOAD_RULES, type DownloadRules } from "../files/download.ts";
+import type { AccountId } from "../ids.ts";
 import type { Live } from "../live/live.ts";
 import type { Logger } from "../logger.ts";
 import type { RequestQueue } from "../queue/request-queue.ts";
@@ -15,8 +16,9 @@ import {
   type NextStep,
   type TakenDelivery,
 } from "./delivery-store.ts";
+import { parseInboxUrl, type WebhookInbox } from "./inbox.ts";
 import { getAttemptTimeout, getRetryDelay } from "./retry-schedule.ts";
-import { type SendOutcome, sendDelivery } from "./send-delivery.ts";
+import { type SendOutcome, sendDelivery, signBody, USER_AGENT } from "./send-delivery.ts";
 import type { WebhookSigningKeys } from "./signing-keys.ts";
 
 export interface DeliveryOptions {
@@ -36,6 +38,8 @@ export interface DeliveryOptions {
   /** Replaces time-outs of attempts, in milliseconds. */
   readonly getTimeout?: (attemptsMade: number) => number;
   readonly resolve?: DownloadRules["resolve"];
+  /** Inboxes of this server: what goes to them takes no way through the network, and no rule of addresses. */
+  readonly inbox: Pick<WebhookInbox, "findAccount" | "receive">;
 }
 
 /**
@@ -217,12 +221,25 @@ class Courier implements AsyncDisposable {
       filesUrl,
     );
     const timeoutMs = this.#getTimeout(attemptsMade);
+    const inbox = await this.#findInbox(url);
+    if (inbox !== undefined) {
+      const signature = await signBody({ requestId, accountId, body }, this.#options);
+      const headers = { "content-type": "application/json", "user-agent": USER_AGENT, ...signature };
+      await this.#options.inbox.receive(inbox, { headers, body });
+      return { kind: "accepted", status: 200 };
+    }
     const sending = { requestId, accountId, url, body, timeoutMs, signal: this.#breaking.signal };
     const rules = {
       isAllowed: allowReceivers(settings),
       resolve: resolve ?? DEFAULT_DOWNLOAD_RULES.resolve,
     };
     return await sendDelivery(sending, { ...this.#options, rules });
+  }
+
+  /** Its token is a secret of this server: whatever host the address names, it is ours. */
+  async #findInbox(url: string): Promise<AccountId | undefined> {
+    const token = URL.canParse(url) ? parseInboxUrl(new URL(url)) : undefined;
+    return token === undefined ? undefined : await this.#options.inbox.findAccount(token);
   }
 
   #decideNext({ attemptsMade }: TakenDelivery, outcome: SendOutcome): NextStep {

@@ -117,3 +117,44 @@ test("a key sees the usage of its own account, by key; the operator everybody's"
   assert.equal(all.json.usage.length, 2);
   assert.equal((await platform.call("/v1/sluice/usage?start=2020-01-01&timeframe=hour")).status, 400);
 });
+
+test("what is posted to an account's inbox is shown to that account alone, and forgotten when asked", {
+  timeout,
+}, async () => {
+  await using platform = await openPlatform();
+  const look = (authorization = platform.mine) =>
+    platform.call("/v1/sluice/inbox?limit=2", { authorization });
+  const { url } = (await look()).json;
+  assert.match(url, /\/v1\/sluice\/inbox\/[\w-]{43}$/);
+  const post = (body: string | Uint8Array, to = url) =>
+    platform.call(to, {
+      method: "POST",
+      body,
+      authorization: null,
+      headers: { "x-fal-webhook-request-id": "r" },
+    });
+  assert.equal((await post('{"a":"ü"}')).status, 200);
+  assert.equal((await post(Uint8Array.of(0xff, 0xfe))).status, 200);
+  assert.equal((await post("last")).status, 200);
+  const page = (await look()).json;
+  assert.deepEqual(
+    page.deliveries.map((each: { body: string | null; body_base64: string | null }) => [
+      each.body,
+      each.body_base64,
+    ]),
+    [
+      ["last", null],
+      [null, "//4="],
+    ],
+  );
+  assert.deepEqual(
+    [page.has_more, page.deliveries[0].request_id, page.deliveries[0].size_bytes],
+    [true, "r", 4],
+  );
+  const rest = await platform.call(`/v1/sluice/inbox?cursor=${page.next_cursor}`);
+  assert.equal(rest.json.deliveries[0].body, '{"a":"ü"}');
+  assert.deepEqual((await look(platform.other)).json.deliveries, []);
+  assert.equal((await post("x", url.replace(/.{4}$/, "AAAA"))).status, 404);
+  assert.equal((await platform.call("/v1/sluice/inbox", { method: "DELETE" })).status, 204);
+  assert.deepEqual((await look()).json.deliveries, []);
+});

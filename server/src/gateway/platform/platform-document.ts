@@ -468,6 +468,35 @@ const OPERATIONS: readonly Operation[] = [
     status: 204,
   },
   {
+    path: "/sluice/inbox",
+    method: "get",
+    summary: "The account's own receiver of webhooks on this server, for development, and what came in",
+    access: "API",
+    query: schemas.PAGE_QUERY,
+    answer: schemas.object({
+      "url*": { type: "string", description: "What to give as a webhook." },
+      "max_deliveries*": schemas.COUNT,
+      "max_body_bytes*": schemas.COUNT,
+      "deliveries*": { type: "array", items: schemas.INBOX_DELIVERY },
+      "next_cursor*": { type: ["string", "null"] },
+      "has_more*": schemas.BOOLEAN,
+    }),
+  },
+  {
+    path: "/sluice/inbox",
+    method: "delete",
+    summary: "Forget the deliveries that came in",
+    access: "API",
+    status: 204,
+  },
+  {
+    path: "/sluice/inbox/{token}",
+    method: "post",
+    summary: "Receive a webhook",
+    access: "public",
+    answer: schemas.object({ "status*": schemas.oneOf("received") }),
+  },
+  {
     path: "/sluice/events",
     method: "get",
     summary:

@@ -7,6 +7,7 @@ import { addAnalyticsRoutes } from "./analytics-routes.ts";
 import { addDeliveryRoutes } from "./delivery-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
+import { addInboxRoutes } from "./inbox-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
 import { createPlatformDocument } from "./platform-document.ts";
@@ -54,6 +55,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addPriceRoutes(app, tools, context, notices);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
+  addInboxRoutes(app, tools, context, notices);
   addEventRoutes(app, tools, context, notices);
   addSessionRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);

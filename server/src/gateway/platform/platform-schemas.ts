@@ -274,6 +274,17 @@ export const LEASE: Schema = object({
   "expires_at*": TIME,
 });
 
+export const INBOX_DELIVERY: Schema = object({
+  "id*": ID,
+  "received_at*": TIME,
+  "request_id*": MAYBE_TEXT,
+  "headers*": { type: "object", additionalProperties: TEXT },
+  "body*": { ...MAYBE_TEXT, description: "Null when it is no UTF-8." },
+  "body_base64*": { ...MAYBE_TEXT, description: "In place of a body that is no UTF-8." },
+  "size_bytes*": { ...COUNT, description: "Of the body as it came." },
+  "is_cut*": { type: "boolean", description: "True when the body was too long to be kept whole." },
+});
+
 const PRICE_UNIT: Schema = oneOf("request", "second", "megapixel", "image");
 
 export const NEW_PRICE: Schema = object({

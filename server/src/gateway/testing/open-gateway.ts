@@ -21,6 +21,7 @@ import { createMetrics } from "../../metrics/metrics.ts";
 import { createRequestQueue } from "../../queue/create-request-queue.ts";
 import type { Lease, RequestResult } from "../../queue/request-queue.ts";
 import { parseSettings, type Settings } from "../../settings.ts";
+import { createWebhookInbox } from "../../webhooks/inbox.ts";
 import type { GatewayContext } from "../context.ts";
 import { createGateway } from "../gateway.ts";
 import { type Listener, listen, type Patience } from "../listen.ts";
@@ -127,6 +128,7 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     live,
     catalog: createCatalog([{ path: "test.ts", manifest: { models }, updatedAt: 1_700_000_000_000 }]),
     machine: createIdleMachine(),
+    inbox: createWebhookInbox({ database, clock }),
     directRun: { run: (request, runOptions) => gateway.directRun(request, runOptions) },
     metrics: createMetrics({ queue, blobs, clock, endpointIds: [], version: "0.0.0-test" }),
     clock,

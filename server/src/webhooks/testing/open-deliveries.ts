@@ -8,6 +8,7 @@ import { silentLogger } from "../../logger.ts";
 import { createRequestQueue } from "../../queue/create-request-queue.ts";
 import type { NewRequest, RequestQueue, RequestResult } from "../../queue/request-queue.ts";
 import { createDeliveryStore, type Delivery, type DeliveryStore } from "../delivery-store.ts";
+import { createWebhookInbox, type WebhookInbox } from "../inbox.ts";
 import { createWebhookSigningKeys, type WebhookSigningKeys } from "../signing-keys.ts";
 import { type DeliveryOptions, startDeliveries } from "../start-deliveries.ts";
 
@@ -18,6 +19,7 @@ export interface TestDeliveries extends AsyncDisposable {
   readonly live: Live;
   readonly store: DeliveryStore;
   readonly signingKeys: WebhookSigningKeys;
+  readonly inbox: WebhookInbox;
   /** Starts delivering, and stops when the fixture is disposed; give options to change what is told to it. */
   start(options?: Partial<DeliveryOptions>): Promise<AsyncDisposable>;
   /** Ends a request that wants its result posted to this URL. */
@@ -44,6 +46,7 @@ export async function openDeliveries(options: TestStorageOptions = {}): Promise<
   const live = createLive();
   const store = createDeliveryStore(storage);
   const signingKeys = createWebhookSigningKeys(storage);
+  const inbox = createWebhookInbox({ database, clock });
   const started: AsyncDisposable[] = [];
   return {
     storage,
@@ -51,12 +54,14 @@ export async function openDeliveries(options: TestStorageOptions = {}): Promise<
     live,
     store,
     signingKeys,
+    inbox,
     async start(changes = {}) {
       const deliveries = await startDeliveries({
         database,
         queue,
         live,
         signingKeys,
+        inbox,
         settings: { webhookAllowPrivate: null, host: "127.0.0.1" },
         clock,
         logger: silentLogger,
