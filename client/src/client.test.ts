@@ -357,6 +357,33 @@ test("files in the input of run are uploaded, unless that is turned off", async 
   assert.deepEqual(JSON.parse(server.calls.at(-1)!.body.toString()), { image: {} });
 });
 
+test("an input that cannot be sent says where, before anything is sent", async (t) => {
+  const { server, client } = await setUp(t, (_call, response) => sendJson(response, 200, {}));
+  const cyclic: { list: unknown[] } = { list: [1] };
+  cyclic.list.push({ back: cyclic });
+  let deep: unknown = "end";
+  for (let level = 0; level < 100_000; level++) deep = { deep };
+  for (const [wrong, message] of [
+    [cyclic, /input\.list\.1\.back contains itself/],
+    [{ seed: 7n }, /input\.seed is a BigInt/],
+    [deep, /input is nested more than 200 levels deep/],
+  ] as const) {
+    const input = wrong as Record<string, unknown>;
+    for (const call of [
+      () => client.run("acme/model", { input }),
+      () => client.subscribe("acme/model", { input }),
+      async () => (await client.stream("acme/model", { input })).done(),
+    ])
+      await assert.rejects(call(), (error) => error instanceof TypeError && message.test(error.message));
+  }
+  assert.equal(server.calls.length, 0);
+  const shared = { text: "twice is not a circle" };
+  await client.run("acme/model", { input: { a: shared, b: [shared, shared] } });
+  const large = "x".repeat(8 * 1024 * 1024);
+  await client.run("acme/model", { input: { large } });
+  assert.equal(JSON.parse(server.calls[1]!.body.toString()).large.length, large.length);
+});
+
 test("status, result and cancel leave out the path of the id", async (t) => {
   const { server, client } = await setUp(t, (call, response) => {
     if (call.path.endsWith("/status")) return sendJson(response, 202, { status: "IN_PROGRESS", logs: null });

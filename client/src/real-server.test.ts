@@ -4,8 +4,9 @@ import test from "node:test";
 import { ApiError, ValidationError } from "./api-error.ts";
 import { createFalClient } from "./client.ts";
 import type { QueueStatus } from "./queue-status.ts";
-import { startSluice } from "./testing/sluice-process.ts";
+import { type SluiceProcess, startSluice } from "./testing/sluice-process.ts";
 import { type SeenCall, startTestServer } from "./testing/test-server.ts";
+import type { UploadSession } from "./upload.ts";
 
 const SMALL = {
   prompt: "a red apple",
@@ -20,6 +21,7 @@ const LONG = {
   num_images: 4,
 } as const;
 const ENDPOINT = "fal-ai/flux-pro";
+const withKey = ({ url, key }: SluiceProcess) => ({ url, credentials: key });
 
 test("against a real server", async (t) => {
   const sluice = await startSluice(t);
@@ -178,5 +180,39 @@ test("against a real server", async (t) => {
     assert.equal(result.requestId, requestId);
     assert.equal(result.data.images.length, 1);
     assert.equal(submits, 1);
+  });
+
+  await t.test("a stream survives a killed server: whoever waits for its end gets one output", async () => {
+    const patient = createFalClient({ ...withKey(sluice), retry: { maxRetries: 60, maxDelay: 500 } });
+    // Long enough to be under way when the server is killed.
+    const stream = await patient.stream(ENDPOINT, { input: { ...LONG, seed: 3 } });
+    const ends: unknown[] = [];
+    stream.on("done", (output) => ends.push(output));
+    while (stream.requestId === "") await new Promise((resolve) => setTimeout(resolve, 5));
+    await sluice.kill();
+    await sluice.start();
+    const output = await stream.done();
+    assert.deepEqual([output.seed, output.images.length], [3, 4]);
+    assert.deepEqual(ends, [output]);
+  });
+
+  await t.test("an upload survives a killed server: only what is missing goes up again", async () => {
+    const patient = createFalClient({ ...withKey(sluice), retry: { maxRetries: 60, maxDelay: 500 } });
+    const bytes = randomBytes(65 * 1024 * 1024);
+    const sent = Promise.withResolvers<void>();
+    const sessions: UploadSession[] = [];
+    const upload = patient.storage.upload(new Blob([bytes]), {
+      onSession: (session) => {
+        sessions.push(session);
+        if (session.parts.length === 1) sent.resolve();
+      },
+    });
+    await sent.promise;
+    await sluice.kill();
+    await sluice.start();
+    const url = await upload;
+    assert.equal(sessions.length, 8, "each part is acknowledged once");
+    assert.equal(new Set(sessions.map(({ uploadUrl }) => uploadUrl)).size, 1);
+    assert.ok(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes));
   });
 });

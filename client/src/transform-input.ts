@@ -3,11 +3,14 @@ import { mapLimited } from "./map-limited.ts";
 import { isUploadable, type Uploadable } from "./uploadable.ts";
 
 const PARALLEL_UPLOADS = 4;
+const MAX_DEPTH = 200;
 
 /**
  * Replaces everything in the input that stands for bytes (files, buffers, typed arrays, streams), however deep in
  * arrays and plain objects, by the URL that `upload` returns for it. The same object is uploaded once. The input
  * itself is left as it is. When one upload fails the others are ended.
+ *
+ * @throws TypeError that says where, when the input cannot be sent as JSON
  */
 export async function transformInput<Input>(
   input: Input,
@@ -31,11 +34,27 @@ export async function transformInput<Input>(
   }
 }
 
-function visit(value: unknown, replace: (file: Uploadable) => unknown): unknown {
+/** @throws TypeError that says where, when the value cannot be sent as JSON */
+function visit(
+  value: unknown,
+  replace: (file: Uploadable) => unknown,
+  path: readonly (string | number)[] = [],
+  parents: readonly unknown[] = [],
+): unknown {
   if (isUploadable(value)) return replace(value);
-  if (Array.isArray(value)) return value.map((item) => visit(item, replace));
-  if (!isPlainObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, visit(item, replace)]));
+  if (typeof value === "bigint") throw createInputError(path, "is a BigInt: give a number or a text");
+  const isList = Array.isArray(value);
+  if (!isList && !isPlainObject(value)) return value;
+  if (parents.includes(value)) throw createInputError(path, "contains itself");
+  if (parents.length >= MAX_DEPTH) throw createInputError([], `is nested more than ${MAX_DEPTH} levels deep`);
+  const inner = [...parents, value];
+  const visitItem = (item: unknown, name: string | number) => visit(item, replace, [...path, name], inner);
+  if (isList) return value.map(visitItem);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, visitItem(item, name)]));
+}
+
+function createInputError(path: readonly (string | number)[], problem: string): TypeError {
+  return new TypeError(`The input cannot be sent as JSON: ${["input", ...path].join(".")} ${problem}`);
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CHECKLISTS, type Checklist } from "./checklists.ts";
 import { CLIENTS, OPERATIONS, type Way } from "./clients.ts";
 
 /** One operation of one client, as it went. */
@@ -41,7 +42,32 @@ ${formatTable(outcomes, "recipe")}
 ## Under \`sluice exec\`, with no settings
 
 ${formatTable(outcomes, "exec")}
-${notes.length === 0 ? "" : `\n${notes.join("\n")}\n`}`;
+${notes.length === 0 ? "" : `\n${notes.join("\n")}\n`}
+## \`@sluice/client\` by runtime
+
+Thirteen operations, the same in each, by \`compat/src/runtimes.test.ts\`: this Node, Deno ${VERSIONS.deno}, Bun ${VERSIONS.bun},
+workerd ${VERSIONS.workerd}, a page in Chromium. \`client/src/node-versions.test.ts\` runs the compiled package on every other Node at
+hand, from 20 on.
+
+## Which test shows what
+
+${CHECKLISTS.map(formatChecklist).join("\n\n")}
+`;
+}
+
+const VERSIONS = (
+  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    optionalDependencies: { deno: string; bun: string; workerd: string };
+  }
+).optionalDependencies;
+
+/** What must be shown, and the files with the tests that show it. */
+export function formatChecklist({ title, rows }: Checklist): string {
+  const lines = rows.map(({ what, tests }) => {
+    const files = [...new Set(tests.map(([file]) => `\`${file}\``))];
+    return `| ${what} | ${files.join(", ")} |`;
+  });
+  return [`### ${title}`, "", "| | |", "|---|---|", ...lines].join("\n");
 }
 
 /** The line of one client in the table of one way. */

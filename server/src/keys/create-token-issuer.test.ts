@@ -86,6 +86,19 @@ test("a token ends 30 seconds after its expiry, and lives an hour at most", asyn
   });
 });
 
+test("a token of a machine whose clock is ahead counts, and is over no later than its time", async () => {
+  await withIssuer(async ({ tokens, caller, moveClock }) => {
+    moveClock(90_000);
+    const token = await tokens.issueRuntimeToken(caller, ["a"], 120);
+    moveClock(-90_000);
+    assert.ok(await tokens.verify(token));
+    moveClock(235_000);
+    assert.ok(await tokens.verify(token));
+    moveClock(10_000);
+    assert.equal(await tokens.verify(token), undefined);
+  });
+});
+
 test("a CDN token says when it ends and is no runtime token", async () => {
   await withIssuer(async ({ tokens, caller }) => {
     const { token, expiresAt } = await tokens.issueCdnToken(caller, 3_600);
