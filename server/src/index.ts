@@ -9,4 +9,5 @@ export type { CreatedKey, Key, KeyLimits, Scope } from "./keys/key-store.ts";
 export { type Logger, silentLogger } from "./logger.ts";
 export { openServer, type RunningServer, type ServerOptions } from "./server.ts";
 export { parseSettings, SETTINGS, type SettingRow, type Settings, SettingsError } from "./settings.ts";
+export { listSettingsWarnings } from "./settings-warnings.ts";
 export { openStore, type Store } from "./store.ts";

@@ -243,6 +243,14 @@ export function parseSettings(
     (settings.tlsCert === null) === (settings.tlsKey === null),
     "SLUICE_TLS_CERT and SLUICE_TLS_KEY go together: give both or none.",
   );
+  check(
+    ["debug", "info", "warn", "error", "silent"].includes(settings.logLevel),
+    `SLUICE_LOG_LEVEL must be debug, info, warn, error or silent, not "${settings.logLevel}".`,
+  );
+  check(
+    settings.leaseMs >= 1_000,
+    "SLUICE_LEASE must be at least 1s: a lease is renewed three times before it ends.",
+  );
   check(settings.port <= 65535, "SLUICE_PORT must be 0 to 65535.");
   check(
     settings.publicUrl === null || isOrigin(settings.publicUrl),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -45,6 +45,17 @@ test("two stores cannot hold one data folder", async () => {
       (error: unknown) =>
         error instanceof DatabaseError && error.kind === "locked" && error.message.includes(dataDir),
     );
+  });
+});
+
+test("a data folder that is a file is refused with what to do", async () => {
+  await withFolder(async (folder) => {
+    const dataDir = join(folder, "file");
+    await writeFile(dataDir, "");
+    await assert.rejects(openStore({ settings: parseSettings({}, { dataDir }), logger: silentLogger }), {
+      kind: "read_only",
+      message: `No data can be kept: ${dataDir} is a file. Choose another folder with --data.`,
+    });
   });
 });
 

@@ -97,10 +97,16 @@ async function makeFolder(dataDir: string): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
   } catch (cause) {
+    const reason =
+      (cause as NodeJS.ErrnoException).code === "EEXIST"
+        ? `${dataDir} is a file`
+        : `the folder ${dataDir} cannot be made (${(cause as Error).message})`;
     throw new DatabaseError(
       "read_only",
-      `The data folder ${dataDir} cannot be made: ${(cause as Error).message}`,
-      { cause },
+      `No data can be kept: ${reason}. Choose another folder with --data.`,
+      {
+        cause,
+      },
     );
   }
 }

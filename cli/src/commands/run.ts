@@ -52,6 +52,8 @@ async function runOnce(
 ): Promise<void> {
   const client = createClient(connection);
   const isQuiet = options.quiet === true || options.json === true;
+  // Its symbols are coloured for a terminal named in TERM, also where standard error is a file.
+  if (!process.stderr.isTTY) process.env["NO_COLOR"] ??= "1";
   const { default: ora } = await import("ora");
   const spinner = ora({ isSilent: isQuiet, stream: process.stderr, text: "sending" });
   const stop = new AbortController();

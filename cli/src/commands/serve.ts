@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { SHIPPED_MODEL_FILES } from "@sluice/models";
 import {
   DatabaseError,
+  listSettingsWarnings,
   openServer,
   parseSettings,
   type RunningServer,
@@ -66,6 +67,7 @@ async function serve(
     throw explain(error);
   });
   process.stdout.write(formatGreeting(server, settings, version));
+  for (const warning of listSettingsWarnings(settings, process.env)) logger.warn({}, warning);
   await stopOnSignal(server);
 }
 

@@ -31,6 +31,13 @@ export function sendControlCommand(
       // No socket, or one that a dead server left: nobody holds the folder.
       if (error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "ENOTSOCK")
         resolve(undefined);
+      else if (error.code === "EACCES" || error.code === "EPERM")
+        reject(
+          new Error(
+            `The data folder ${dataDir} is another user's. Run the command as the user that runs the server.`,
+            { cause: error },
+          ),
+        );
       else reject(error);
     });
     call.end(JSON.stringify(command));

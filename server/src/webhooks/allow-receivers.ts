@@ -1,5 +1,5 @@
-import ipaddr from "ipaddr.js";
 import { type AddressRule, isPublicAddress, isPublicOrPrivateAddress } from "../files/public-address.ts";
+import { isLoopbackHost } from "../loopback-host.ts";
 import type { Settings } from "../settings.ts";
 
 /**
@@ -7,11 +7,6 @@ import type { Settings } from "../settings.ts";
  * while the server itself is for this machine alone.
  */
 export function allowReceivers(settings: Pick<Settings, "webhookAllowPrivate" | "host">): AddressRule {
-  const allowsPrivate = settings.webhookAllowPrivate ?? isLoopback(settings.host);
+  const allowsPrivate = settings.webhookAllowPrivate ?? isLoopbackHost(settings.host);
   return allowsPrivate ? isPublicOrPrivateAddress : isPublicAddress;
-}
-
-function isLoopback(host: string): boolean {
-  if (host === "localhost") return true;
-  return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
 }
