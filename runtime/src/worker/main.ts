@@ -79,7 +79,7 @@ async function setup(message: Extract<ToWorker, { type: "setup" }>): Promise<voi
   const startedAt = performance.now();
   try {
     if (loaded === undefined) throw new Error("setup was asked for before the model file was described");
-    states = createStates(loaded.definitions.values());
+    states ??= createStates(loaded.definitions.values());
     await states.setup({
       log: (text, level = "INFO") => output.write(null, level, text),
       signal: ending.signal,
@@ -89,7 +89,8 @@ async function setup(message: Extract<ToWorker, { type: "setup" }>): Promise<voi
     });
     send({ type: "ready", loadMs: performance.now() - startedAt });
   } catch (error) {
-    send({ type: "setup_failed", message: messageOf(error), ...stackOf(error) });
+    const isOutOfMemory = (error as { readonly kind?: unknown } | null)?.kind === "out_of_memory";
+    send({ type: "setup_failed", message: messageOf(error), isOutOfMemory, ...stackOf(error) });
   }
 }
 

@@ -54,7 +54,14 @@ export type FromWorker =
   /** The model file cannot be used: it does not load, or a definition is wrong. */
   | { readonly type: "rejected"; readonly message: string; readonly stack?: string }
   | { readonly type: "ready"; readonly loadMs: number }
-  | { readonly type: "setup_failed"; readonly message: string; readonly stack?: string }
+  /** `setup` may be sent again: what is loaded stays. */
+  | {
+      readonly type: "setup_failed";
+      readonly message: string;
+      readonly stack?: string;
+      /** More free memory would help. */
+      readonly isOutOfMemory: boolean;
+    }
   | {
       readonly type: "log";
       readonly runId: string | null;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { systemClock } from "../clock.ts";
 import type { RequestId } from "../ids.ts";
-import { silentLogger } from "../logger.ts";
+import { type Logger, silentLogger } from "../logger.ts";
 import { createWorkerEnvironment } from "./worker-environment.ts";
 import { type PoolFile, type TakenWorker, WorkerPool } from "./worker-pool.ts";
 
@@ -64,6 +64,31 @@ describe("the worker pool", { timeout: 60_000 }, () => {
     assert.equal(busy.worker.isAlive, true);
   });
 
+  it("lets two models alternate where only one fits: the idle one makes room, and the log says why", async () => {
+    const released: string[] = [];
+    const logger = { ...silentLogger, info: (_: unknown, line: string) => void released.push(line) };
+    await using pool = createPool({ logger });
+    for (const name of ["hungry.mjs", "hungry-too.mjs", "hungry.mjs", "hungry-too.mjs"]) {
+      const taken = await take(pool, name);
+      assert.equal(pool.list().length, 1);
+      taken.release();
+    }
+    const lines = released.filter((line) => line.startsWith("Worker released"));
+    assert.equal(lines.length, 3);
+    assert.match(lines[0]!, /hungry-too\.mjs needs its memory: .*need about 6\.0 GiB, and 2\.0 GiB are free/);
+    assert.match(lines[1]!, /hungry\.mjs needs its memory/);
+  });
+
+  it("refuses a model that does not fit beside one that is busy, with the figures", async () => {
+    await using pool = createPool();
+    const busy = await take(pool, "hungry.mjs");
+    await assert.rejects(take(pool, "hungry-too.mjs"), {
+      kind: "out_of_memory",
+      message: /need about 6\.0 GiB, and 2\.0 GiB are free/,
+    });
+    assert.equal(busy.worker.isAlive, true);
+  });
+
   it("finishes loading for the next request when the first one is cancelled meanwhile", async () => {
     await using pool = createPool({ settings: { setup_ms: "400" } });
     const controller = new AbortController();
@@ -117,13 +142,14 @@ function createPool(
   options: {
     readonly settings?: Readonly<Record<string, string>>;
     readonly readAvailableBytes?: () => number;
+    readonly logger?: Logger;
   } = {},
 ): WorkerPool {
   return new WorkerPool({
     setup: { threads: 1, cacheDir: folder, settings: options.settings ?? {} },
     environment: createWorkerEnvironment(process.env),
     clock: systemClock,
-    logger: silentLogger,
+    logger: options.logger ?? silentLogger,
     graceMs: 200,
     readAvailableBytes: options.readAvailableBytes ?? (() => Number.POSITIVE_INFINITY),
     minAvailableBytes: 1,

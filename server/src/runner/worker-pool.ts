@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { RequestId } from "../ids.ts";
 import type { Logger } from "../logger.ts";
+import { formatMiB } from "./process-memory.ts";
 import { formatExit, type WorkerExit } from "./worker-exit.ts";
 import { type LogListener, WorkerProcess, type WorkerSetup, WorkerStartError } from "./worker-process.ts";
 
@@ -16,6 +17,8 @@ export class WorkerPool implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #entries = new Set<Entry>();
   readonly #failures = new Map<string, Failures>();
+  /** Workers that were released and are not gone yet. */
+  readonly #leaving = new Set<Promise<void>>();
   readonly #guard: Promise<void>;
 
   constructor(options: WorkerPoolOptions) {
@@ -123,12 +126,14 @@ export class WorkerPool implements AsyncDisposable {
 
   async #load(entry: Entry): Promise<void> {
     const { process, file } = entry;
-    const { logger, setup, clock } = this.#options;
+    const { logger, clock } = this.#options;
     const startedAt = clock.monotonic();
     const log: LogListener = (level, message, at) => entry.log?.(level, message, at);
     try {
+      // Their memory is free when they are gone, not when they are told to go.
+      await Promise.all(this.#leaving);
       await process.describe(file.path, { timeoutMs: DESCRIBE_MS, log });
-      await process.setup(setup, { timeoutMs: file.limits.setupTimeoutMs, log });
+      await this.#setUp(entry, log);
     } catch (error) {
       // Gone before anyone can take it again, and before the failure is told.
       this.#entries.delete(entry);
@@ -149,6 +154,24 @@ export class WorkerPool implements AsyncDisposable {
       "Worker ready.",
     );
     if (!entry.isTaken) this.#rest(entry);
+  }
+
+  /** Loads the weights; where they do not fit, idle workers are released, the oldest first, until they do. */
+  async #setUp({ process, file }: Entry, log: LogListener): Promise<void> {
+    const options = { timeoutMs: file.limits.setupTimeoutMs, log };
+    while (true) {
+      try {
+        await process.setup(this.#options.setup, options);
+        return;
+      } catch (error) {
+        if (!(error instanceof WorkerStartError) || error.kind !== "out_of_memory" || !process.isAlive)
+          throw error;
+        const oldest = this.#findOldestIdle();
+        if (oldest === undefined) throw error;
+        log("INFO", `another model is released to make room: ${error.message}`);
+        await this.#evict(oldest, `${file.path} needs its memory: ${error.message}`);
+      }
+    }
   }
 
   #release(entry: Entry): void {
@@ -175,18 +198,20 @@ export class WorkerPool implements AsyncDisposable {
     const idle = new AbortController();
     entry.idle = idle;
     this.#options.clock.sleep(entry.file.limits.idleMs, idle.signal).then(
-      () => this.#evict(entry, "idle"),
+      () => void this.#evict(entry, "idle"),
       () => {}, // Taken again.
     );
   }
 
-  #evict(entry: Entry, why: string): void {
+  async #evict(entry: Entry, why: string): Promise<void> {
     if (entry.state !== "idle" || entry.isTaken) return;
     this.#options.logger.info(
       { modelFile: entry.file.path, pid: entry.process.pid },
       `Worker released: ${why}.`,
     );
-    void this.#stop(entry);
+    const leaving = this.#stop(entry);
+    this.#leaving.add(leaving);
+    await leaving.finally(() => this.#leaving.delete(leaving));
   }
 
   async #stop(entry: Entry): Promise<void> {
@@ -235,9 +260,16 @@ export class WorkerPool implements AsyncDisposable {
   /** Releases the oldest idle worker when memory is short. One at a time: the next look shows what that gave back. */
   #makeRoom(): void {
     const { readAvailableBytes, minAvailableBytes } = this.#options;
-    if (readAvailableBytes() >= minAvailableBytes) return;
-    const oldest = [...this.#entries].find((entry) => entry.state === "idle" && !entry.isTaken);
-    if (oldest !== undefined) this.#evict(oldest, "the machine runs short of memory");
+    const available = readAvailableBytes();
+    if (available >= minAvailableBytes) return;
+    const oldest = this.#findOldestIdle();
+    if (oldest === undefined) return;
+    const figures = `${formatMiB(available)} are available, ${formatMiB(minAvailableBytes)} are kept free`;
+    void this.#evict(oldest, `the machine runs short of memory (${figures})`);
+  }
+
+  #findOldestIdle(): Entry | undefined {
+    return [...this.#entries].find((entry) => entry.state === "idle" && !entry.isTaken);
   }
 }
 

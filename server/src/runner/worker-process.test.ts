@@ -261,11 +261,13 @@ describe("a worker process", { timeout: 120_000 }, () => {
     }
   });
 
-  it("is ended when it uses more memory than its model file allows", async () => {
-    await using worker = await start(fixture("misbehaving.mjs"), { memoryBytes: 250 * 2 ** 20 });
-    const outcome = await run(worker, "test/memory");
-    assert(outcome.kind === "exited");
-    assert.equal(outcome.exit.kind, "out_of_memory");
+  it("is ended when it, or a program that it started, uses more memory than its model file allows", async () => {
+    for (const endpointId of ["test/memory", "test/memory-of-child"]) {
+      await using worker = await start(fixture("misbehaving.mjs"), { memoryBytes: 350 * 2 ** 20 });
+      const outcome = await run(worker, endpointId);
+      assert(outcome.kind === "exited");
+      assert.equal(outcome.exit.kind, "out_of_memory");
+    }
   });
 
   it("stops at the next step when cancelled, and can run again", async () => {

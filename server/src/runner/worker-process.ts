@@ -11,7 +11,7 @@ import type {
   WorkerRun,
 } from "@sluice/runtime/worker/messages";
 import type { Clock } from "../clock.ts";
-import { preferAsOomVictim, readRssBytes } from "./process-memory.ts";
+import { formatMiB, preferAsOomVictim, readRssBytes } from "./process-memory.ts";
 import { readLines } from "./read-lines.ts";
 import { explainExit, formatExit, type WorkerExit } from "./worker-exit.ts";
 
@@ -87,7 +87,7 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   /**
-   * Loads the weights. Only after `describe`.
+   * Loads the weights. Only after `describe`; again after a failure that left the process alive.
    * @returns milliseconds that it took
    * @throws WorkerStartError
    */
@@ -95,7 +95,8 @@ export class WorkerProcess implements AsyncDisposable {
     const reply = await this.#ask({ type: "setup", ...settings }, options, "set up the model");
     if (reply.type === "ready") return reply.loadMs;
     if (reply.type === "setup_failed") {
-      throw new WorkerStartError("setup_failed", reply.message, { stack: reply.stack });
+      const kind = reply.isOutOfMemory ? "out_of_memory" : "setup_failed";
+      throw new WorkerStartError(kind, reply.message, { stack: reply.stack });
     }
     throw new WorkerStartError("crashed", `The worker answered setup with ${reply.type}.`);
   }
@@ -427,8 +428,4 @@ interface ActiveRun {
   lastStepMs: number;
   steppedAt: number;
   readonly finish: (outcome: RunOutcome) => void;
-}
-
-function formatMiB(bytes: number): string {
-  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
