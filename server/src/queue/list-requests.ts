@@ -8,7 +8,7 @@ import { REQUEST_COLUMNS, type RequestRow, toRecord } from "./request-rows.ts";
 const FEW = 5_000;
 
 /** Requests that one page of a search by text looks through: what a page costs at most. */
-const SEARCHED = 5_000;
+const SEARCHED = 2_000;
 
 /** One page of the history. Sorting by end or duration leaves out what has none. */
 export async function listRequests(context: QueueContext, filter: RequestFilter): Promise<RequestPage> {
@@ -156,14 +156,20 @@ function createSelection(filter: RequestFilter, hints: Hints): Selection {
 
   // Where few of many rows can match, the index of just those serves; `|| ''` keeps the planner from the others.
   const conditionOfFew =
-    sortBy !== "created_at"
+    sortBy !== "created_at" || hints.rare !== undefined
       ? undefined
       : isFailure(filter)
         ? "status_code >= 400"
         : hints.isEndedRare && isEnded(filter)
           ? "ended_at IS NOT NULL"
           : undefined;
-  const isDecided = conditionOfFew !== undefined || hints.isUnfinishedRare || sortBy !== "created_at";
+  // Failures of one state have indexes by endpoint, key and account.
+  const isOfOneState = conditionOfFew !== undefined && isFailure(filter) && filter.states?.length === 1;
+  const isDecided =
+    (conditionOfFew !== undefined && !isOfOneState) ||
+    hints.isUnfinishedRare ||
+    hints.rare !== undefined ||
+    sortBy !== "created_at";
   const off = (column: FilterColumn): string => (isDecided && hints.rare !== column ? "|| ''" : "");
   if (conditionOfFew !== undefined) conditions.push(conditionOfFew);
   if (sortBy !== "created_at") conditions.push("ended_at IS NOT NULL");
@@ -220,7 +226,10 @@ async function findHints(context: QueueContext, filter: RequestFilter): Promise<
   return {
     isUnfinishedRare: filter.requestId === undefined && isUnfinished && waiting <= FEW,
     isEndedRare: waiting > FEW,
-    rare: (filter.sortBy ?? "created_at") === "created_at" ? undefined : await findRare(context, filter),
+    rare:
+      (filter.sortBy ?? "created_at") === "created_at" && !isFailure(filter)
+        ? undefined
+        : await findRare(context, filter),
   };
 }
 

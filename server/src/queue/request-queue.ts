@@ -167,7 +167,7 @@ export type RecordOutcome =
 export interface LeaseOffer {
   readonly runnerId: string;
   readonly endpointIds: readonly string[];
-  /** Time to the first heartbeat's deadline; default 15,000. */
+  /** Time to the first heartbeat's deadline; default 12,000. */
   readonly leaseMs: number;
   /** Hints that this runner has served before: preferred among requests of equal rank. */
   readonly hints?: readonly string[];
@@ -299,7 +299,7 @@ export interface RequestFilter {
   readonly requestId?: RequestId;
   /**
    * Part of the input, the error, the tags or the id, in any case of ASCII letters. There is no index of texts, which
-   * every submit would pay for: a page looks through the next 5,000 requests of the other filters and says how far it
+   * every submit would pay for: a page looks through the next 2,000 requests of the other filters and says how far it
    * came. Inputs over 32 KiB are not looked into.
    */
   readonly text?: string;

@@ -370,9 +370,9 @@ const OPERATIONS: readonly Operation[] = [
         type: "string",
         maxLength: 200,
         description:
-          "Part of the input, the error, the tags or the id. A page looks through at most 5,000 requests of the other filters.",
+          "Part of the input, the error, the tags or the id. A page looks through at most 2,000 requests of the other filters.",
       },
-      expand: schemas.oneOf("payloads"),
+      expand: schemas.oneOf("payloads", "excerpt"),
       sort_by: schemas.oneOf("created_at", "ended_at", "duration"),
     },
     answer: schemas.REQUEST_PAGE,

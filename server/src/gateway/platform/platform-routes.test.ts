@@ -301,6 +301,11 @@ test("one request is shown with its timeline, logs, position and payloads", { ti
     [second, id],
   );
   assert.equal(found.json.searched_to, null);
+  const excerpts = await platform.call("/v1/sluice/requests?expand=excerpt");
+  assert.deepEqual(
+    excerpts.json.requests.map((each: { input_excerpt: string }) => each.input_excerpt),
+    ["a fox", "a fox"],
+  );
   assert.deepEqual((await platform.call("/v1/sluice/requests?q=a%20wolf")).json.requests, []);
   assert.equal((await platform.call(`/v1/sluice/requests?q=${"x".repeat(201)}`)).status, 400);
   const kinds = json.timeline.map((entry: { kind: string }) => entry.kind);

@@ -335,6 +335,7 @@ const REQUEST_MEMBERS: Readonly<Record<string, Schema>> = {
   "billable_units*": MAYBE_NUMBER,
   "inference_time*": MAYBE_NUMBER,
   "tags*": { type: "object", additionalProperties: TEXT },
+  input_excerpt: { ...MAYBE_TEXT, description: "The beginning of the prompt, else of the input." },
   json_input: {},
   json_output: {},
 };

@@ -17,6 +17,19 @@ export async function readPayloads(
   };
 }
 
+/** Characters of an input that are shown in a list. */
+const EXCERPT = 160;
+
+/** The beginning of the input's prompt or text, else of its JSON; undefined when it is not stored. */
+export async function readExcerpt(queue: RequestQueue, id: RequestId): Promise<string | undefined> {
+  const input = parse((await queue.readInput(id))?.body ?? null);
+  if (input === undefined) return undefined;
+  const { prompt, text } = (input ?? {}) as { readonly prompt?: unknown; readonly text?: unknown };
+  const words = [prompt, text].find((each) => typeof each === "string" && each !== "");
+  const whole = typeof words === "string" ? words : JSON.stringify(input);
+  return whole.length <= EXCERPT ? whole : `${whole.slice(0, EXCERPT)}…`;
+}
+
 /** Undefined for what is not JSON: bodies are stored as they came. */
 function parse(body: Uint8Array | null): unknown {
   if (body === null) return undefined;

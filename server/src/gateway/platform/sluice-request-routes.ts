@@ -5,7 +5,7 @@ import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { limitToCaller, maySee } from "./limit-to-caller.ts";
 import { PlatformError } from "./platform-error.ts";
-import { readPayloads } from "./read-payloads.ts";
+import { readExcerpt, readPayloads } from "./read-payloads.ts";
 import {
   formatPage,
   invalid,
@@ -31,12 +31,16 @@ export function addSluiceRequestRoutes(app: SurfaceApp, tools: SurfaceTools, con
 
   app.get("/sluice/requests", requireCaller(), async (c) => {
     const query = c.env.url.searchParams;
-    const expand = readExpand(query, ["payloads"]);
+    const expand = readExpand(query, ["payloads", "excerpt"]);
     const page = await queue.listRequests(readFilter(query, c.get("caller")));
+    const excerpts = expand.has("excerpt")
+      ? await Promise.all(page.requests.map(({ id }) => readExcerpt(queue, id)))
+      : [];
     const requests: Readonly<Record<string, unknown>>[] = [];
-    for (const request of page.requests) {
+    for (const [index, request] of page.requests.entries()) {
       const payloads = expand.has("payloads") ? await readPayloads(queue, request.id, c.env.urls.files) : {};
-      requests.push({ ...formatRequest(request), ...payloads });
+      const excerpt = expand.has("excerpt") ? { input_excerpt: excerpts[index] ?? null } : {};
+      requests.push({ ...formatRequest(request), ...excerpt, ...payloads });
     }
     return respond.json(200, {
       requests,

@@ -262,7 +262,7 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
     );
   });
 
-  test("a search by text stops after 5,000 requests, says where, and goes on from there", async () => {
+  test("a search by text stops after 2,000 requests, says where, and goes on from there", async () => {
     await using fixture = await open();
     const { queue, clock } = fixture;
     const ids: RequestId[] = [];
@@ -274,7 +274,7 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
     await record("needle");
     for (let i = 0; i < 10; i++) {
       clock.advance(1_000);
-      await Promise.all(Array.from({ length: 500 }, () => record("hay")));
+      await Promise.all(Array.from({ length: 200 }, () => record("hay")));
     }
     await record("needle");
     const first = await queue.listRequests({ text: "needle", limit: 5 });
