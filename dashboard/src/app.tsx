@@ -11,6 +11,7 @@ const ApiPage = lazy(() => import("./reference/api-page.tsx"));
 const ComparePage = lazy(() => import("./compare/compare-page.tsx"));
 const RequestsPage = lazy(() => import("./requests/requests-page.tsx"));
 const RequestPage = lazy(() => import("./requests/request-page.tsx"));
+const FilesPage = lazy(() => import("./files/files-page.tsx"));
 const KeysPage = lazy(() => import("./keys/keys-page.tsx"));
 const UsagePage = lazy(() => import("./usage/usage-page.tsx"));
 const InboxPage = lazy(() => import("./inbox/inbox-page.tsx"));
@@ -31,6 +32,7 @@ export function App(): ReactNode {
             <Route path="/app/compare/*">{(params) => <ModelPage path={params["*"]} view="compare" />}</Route>
             <Route path="/app/requests" component={RequestsPage} />
             <Route path="/app/requests/:id">{({ id }) => <RequestPage key={id} id={id} />}</Route>
+            <Route path="/app/files" component={FilesPage} />
             <Route path="/app/usage" component={UsagePage} />
             <Route path="/app/keys" component={KeysPage} />
             <Route path="/app/queues" component={QueuesPage} />

@@ -20,6 +20,7 @@ export interface RequestRow {
   readonly error: string | null;
   readonly error_type: string | null;
   readonly inference_time: number | null;
+  readonly input_excerpt?: string | null;
   readonly json_input?: unknown;
   readonly json_output?: unknown;
 }
@@ -33,38 +34,44 @@ export interface TimelineEvent {
 
 export interface RequestDetail extends RequestRow {
   readonly queue_position: number | null;
+  readonly waiting: { readonly reason: string; readonly message: string } | null;
   readonly timeline: readonly TimelineEvent[];
-  readonly logs: readonly LogLine[];
+  readonly logs: readonly (LogLine & { readonly sequence: number })[];
 }
 
 export interface RequestFilter {
-  readonly endpointId?: string;
+  readonly endpoint_id?: string;
   readonly state?: string;
-  readonly requestId?: string;
+  readonly key_id?: string;
+  readonly request_id?: string;
+  /** Part of the input, the error, the tags or the id. */
+  readonly q?: string;
+  /** ISO times: inclusive start, exclusive end. */
+  readonly start?: string;
+  readonly end?: string;
   readonly cursor?: string;
   readonly limit?: number;
-  readonly withPayloads?: boolean;
+  readonly expand?: "payloads" | "excerpt";
 }
 
 export interface RequestPage {
   readonly requests: readonly RequestRow[];
   readonly next_cursor: string | null;
+  /** Of a search by text that stopped before the page was full: how far it looked. */
+  readonly searched_to: string | null;
 }
 
 export function listRequests(filter: RequestFilter, signal?: AbortSignal): Promise<RequestPage> {
   const query = new URLSearchParams();
-  if (filter.endpointId) query.set("endpoint_id", filter.endpointId);
-  if (filter.state) query.set("state", filter.state);
-  if (filter.requestId) query.set("request_id", filter.requestId);
-  if (filter.cursor) query.set("cursor", filter.cursor);
-  if (filter.withPayloads === true) query.set("expand", "payloads");
-  query.set("limit", String(filter.limit ?? 50));
+  for (const [name, value] of Object.entries({ limit: 50, ...filter }))
+    if (value !== undefined && value !== "") query.set(name, String(value));
   return call(`/v1/sluice/requests?${query}`, signal === undefined ? {} : { signal });
 }
 
-export function getRequest(id: string, signal?: AbortSignal): Promise<RequestDetail> {
+/** @param logsAfter only log lines after the one of this sequence */
+export function getRequest(id: string, signal?: AbortSignal, logsAfter = 0): Promise<RequestDetail> {
   return call(
-    `/v1/sluice/requests/${encodeURIComponent(id)}?expand=payloads`,
+    `/v1/sluice/requests/${encodeURIComponent(id)}?expand=payloads&logs_after=${logsAfter}`,
     signal === undefined ? {} : { signal },
   );
 }

@@ -84,7 +84,7 @@ function Card({ model }: { readonly model: Model }): ReactNode {
     if (session === undefined || (phase !== "idle" && phase !== "done")) return;
     const stop = new AbortController();
     listRequests(
-      { endpointId: model.endpointId, state: "succeeded", limit: 5, withPayloads: true },
+      { endpoint_id: model.endpointId, state: "succeeded", limit: 5, expand: "payloads" },
       stop.signal,
     ).then(
       ({ requests }) => setRecent(requests),

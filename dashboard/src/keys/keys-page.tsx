@@ -1,19 +1,17 @@
-import { type ReactNode, useCallback, useEffect, useState } from "react";
-import { call, describeError } from "../api/call.ts";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { Link } from "wouter";
+import { describeError } from "../api/call.ts";
+import { createKey, type Key, listKeys, revokeKey, updateKey } from "../api/keys.ts";
 import { formatAgo } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { CodeBlock } from "../code/code-block.tsx";
+import { ConfirmButton } from "../shell/list-controls.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
+import { describeLimits, formatLimitTexts, LimitFields, NO_LIMITS, parseLimits } from "./limit-fields.tsx";
+import "../styles/keys.css";
 
-interface Key {
-  readonly key_id: string;
-  readonly alias: string;
-  readonly scope: "API" | "ADMIN";
-  readonly created_at: string;
-}
-
-/** The keys of this server: make one, revoke one. */
+/** The keys of this server: make one, change one, revoke one. */
 export default function KeysPage(): ReactNode {
   const session = useSession();
   useEffect(() => {
@@ -34,18 +32,12 @@ export default function KeysPage(): ReactNode {
 const LOOK_MS = 10_000;
 
 function Keys({ ownId }: { readonly ownId: string }): ReactNode {
-  const load = useCallback(
-    (signal: AbortSignal) => call<{ readonly keys: readonly Key[] }>("/v1/keys?limit=1000", { signal }),
-    [],
-  );
-  const { loaded, problem, refresh } = usePolled(load, LOOK_MS);
-  const [asked, setAsked] = useState<string>();
+  const { loaded, problem, refresh } = usePolled(listKeys, LOOK_MS);
   const [refusal, setRefusal] = useState<string>();
+  const [edited, setEdited] = useState<Key>();
   const revoke = (id: string): void => {
-    setAsked(undefined);
-    call(`/v1/keys/${encodeURIComponent(id)}`, { method: "DELETE" }).then(refresh, (error: unknown) =>
-      setRefusal(describeError(error)),
-    );
+    setRefusal(undefined);
+    revokeKey(id).then(refresh, (error: unknown) => setRefusal(describeError(error)));
   };
   return (
     <>
@@ -62,51 +54,56 @@ function Keys({ ownId }: { readonly ownId: string }): ReactNode {
               <tr>
                 <th scope="col">Name</th>
                 <th scope="col">Scope</th>
-                <th scope="col">Id</th>
+                <th scope="col">Limits</th>
+                <th scope="col">Last used</th>
                 <th scope="col">Made</th>
+                <th scope="col">Id</th>
                 <th scope="col">
-                  <span className="visually-hidden">Revoke</span>
+                  <span className="visually-hidden">Actions</span>
                 </th>
               </tr>
             </thead>
             <tbody>
-              {loaded.value.keys.map((key) => (
+              {loaded.value.map((key) => (
                 <tr key={key.key_id}>
                   <td>
                     {key.alias}
                     {key.key_id === ownId ? <span className="muted"> (yours)</span> : null}
                   </td>
                   <td>{key.scope}</td>
-                  <td className="mono">{key.key_id}</td>
-                  <td>{formatAgo(key.created_at)}</td>
+                  <td>{describeLimits(key.limits)}</td>
+                  <td title={key.last_used_at ?? ""}>
+                    {key.last_used_at === null ? "never" : formatAgo(key.last_used_at)}
+                  </td>
+                  <td title={key.created_at}>{formatAgo(key.created_at)}</td>
+                  <td>
+                    <Link
+                      className="mono"
+                      href={`/app/requests?key_id=${key.key_id}`}
+                      title={`${key.key_id}: show its requests`}
+                    >
+                      {key.key_id.slice(0, 13)}…
+                    </Link>
+                  </td>
                   <td className="table-end">
-                    {asked === key.key_id ? (
-                      <>
-                        <button
-                          type="button"
-                          className="button button-bad button-small"
-                          onClick={() => revoke(key.key_id)}
-                        >
-                          Revoke for good
-                        </button>{" "}
-                        <button
-                          type="button"
-                          className="button button-small"
-                          onClick={() => setAsked(undefined)}
-                        >
-                          Keep
-                        </button>
-                      </>
-                    ) : (
+                    <span className="key-actions">
                       <button
                         type="button"
                         className="button button-small"
-                        aria-label={`Revoke ${key.alias}`}
-                        onClick={() => setAsked(key.key_id)}
+                        aria-label={`Edit ${key.alias}`}
+                        onClick={() => setEdited(key)}
+                      >
+                        Edit
+                      </button>
+                      <ConfirmButton
+                        isSmall
+                        label={`Revoke ${key.alias}`}
+                        confirm={key.key_id === ownId ? "Revoke and sign out" : "Revoke for good"}
+                        onConfirm={() => revoke(key.key_id)}
                       >
                         Revoke
-                      </button>
-                    )}
+                      </ConfirmButton>
+                    </span>
                   </td>
                 </tr>
               ))}
@@ -114,6 +111,15 @@ function Keys({ ownId }: { readonly ownId: string }): ReactNode {
           </table>
         </div>
       )}
+      <EditKey
+        key={edited?.key_id}
+        edited={edited}
+        onClose={() => setEdited(undefined)}
+        onChanged={() => {
+          setEdited(undefined);
+          refresh();
+        }}
+      />
     </>
   );
 }
@@ -121,14 +127,17 @@ function Keys({ ownId }: { readonly ownId: string }): ReactNode {
 function NewKey({ onMade }: { onMade(): void }): ReactNode {
   const [alias, setAlias] = useState("");
   const [scope, setScope] = useState("API");
-  const [made, setMade] = useState<string>();
+  const [texts, setTexts] = useState(NO_LIMITS);
+  const [made, setMade] = useState<{ readonly alias: string; readonly key: string }>();
   const [problem, setProblem] = useState<string>();
+  const limits = parseLimits(texts);
   const make = async (): Promise<void> => {
+    if (limits === undefined) return;
     setProblem(undefined);
     try {
-      const answer = await call<{ readonly key: string }>("/v1/keys", { json: { alias, scope } });
-      setMade(answer.key);
+      setMade({ alias, key: await createKey({ alias, scope, limits }) });
       setAlias("");
+      setTexts(NO_LIMITS);
       onMade();
     } catch (error) {
       setProblem(describeError(error));
@@ -137,32 +146,42 @@ function NewKey({ onMade }: { onMade(): void }): ReactNode {
   return (
     <section className="panel" aria-label="A new key">
       <form
-        className="filters"
+        className="key-form"
         noValidate
         onSubmit={(event) => {
           event.preventDefault();
           void make();
         }}
       >
-        <label>
-          Name
-          <input
-            className="input"
-            value={alias}
-            maxLength={255}
-            onChange={(event) => setAlias(event.target.value)}
-          />
-        </label>
-        <label>
-          Scope
-          <select className="input" value={scope} onChange={(event) => setScope(event.target.value)}>
-            <option value="API">API: calls models, sees its own requests</option>
-            <option value="ADMIN">ADMIN: sees and changes everything</option>
-          </select>
-        </label>
-        <button type="submit" className="button button-main" disabled={alias.trim() === ""}>
-          Make a key
-        </button>
+        <div className="filters">
+          <label>
+            Name
+            <input
+              className="input"
+              value={alias}
+              maxLength={255}
+              placeholder="what will use it"
+              onChange={(event) => setAlias(event.target.value)}
+            />
+          </label>
+          <label>
+            Scope
+            <select className="input" value={scope} onChange={(event) => setScope(event.target.value)}>
+              <option value="API">API: calls models, sees its own requests</option>
+              <option value="ADMIN">ADMIN: sees and changes everything</option>
+            </select>
+          </label>
+        </div>
+        <LimitFields texts={texts} onChange={setTexts} />
+        <div className="form-actions">
+          <button
+            type="submit"
+            className="button button-main"
+            disabled={alias.trim() === "" || limits === undefined}
+          >
+            Make a key
+          </button>
+        </div>
       </form>
       {problem === undefined ? null : (
         <p className="problem" role="alert">
@@ -170,16 +189,84 @@ function NewKey({ onMade }: { onMade(): void }): ReactNode {
         </p>
       )}
       {made === undefined ? null : (
-        <div role="status">
+        <div role="status" className="notice notice-good">
           <p>
-            Copy the key now: it is shown this once.{" "}
+            The key <strong>{made.alias}</strong>: copy it now, it is shown this once.{" "}
             <button type="button" className="button button-small" onClick={() => setMade(undefined)}>
               I have it
             </button>
           </p>
-          <CodeBlock code={made} label="the new key" />
+          <CodeBlock code={made.key} label="the new key" />
         </div>
       )}
     </section>
+  );
+}
+
+function EditKey(props: { readonly edited: Key | undefined; onClose(): void; onChanged(): void }): ReactNode {
+  const { edited, onClose, onChanged } = props;
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [alias, setAlias] = useState(edited?.alias ?? "");
+  const [texts, setTexts] = useState(edited === undefined ? NO_LIMITS : formatLimitTexts(edited.limits));
+  const [problem, setProblem] = useState<string>();
+  const isOpen = edited !== undefined;
+  useEffect(() => {
+    if (isOpen) dialog.current?.showModal();
+  }, [isOpen]);
+  const limits = parseLimits(texts);
+  if (edited === undefined) return null;
+  const save = (): void => {
+    if (limits === undefined) return;
+    setProblem(undefined);
+    updateKey(edited.key_id, { alias, limits }).then(onChanged, (error: unknown) =>
+      setProblem(describeError(error)),
+    );
+  };
+  return (
+    <dialog ref={dialog} className="dialog" aria-labelledby="edit-key-title" onClose={onClose}>
+      <form
+        className="key-form"
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          save();
+        }}
+      >
+        <h2 id="edit-key-title">Edit {edited.alias}</h2>
+        <div className="row">
+          <label htmlFor="edit-key-name" className="row-label">
+            Name
+          </label>
+          <input
+            id="edit-key-name"
+            className="input"
+            value={alias}
+            maxLength={255}
+            onChange={(event) => setAlias(event.target.value)}
+          />
+        </div>
+        <LimitFields texts={texts} onChange={setTexts} />
+        <p className="hint">
+          A change acts at once; requests that wait keep the number running at once that they came with.
+        </p>
+        {problem === undefined ? null : (
+          <p className="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <div className="form-actions">
+          <button
+            type="submit"
+            className="button button-main"
+            disabled={alias.trim() === "" || limits === undefined}
+          >
+            Save
+          </button>
+          <button type="button" className="button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </dialog>
   );
 }

@@ -1,14 +1,15 @@
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { findInputSchema, findOutputSchema, type Model } from "../api/models.ts";
+import { findInputSchema, type Model } from "../api/models.ts";
 import { useSession } from "../api/session.ts";
 import { CopyButton } from "../code/code-block.tsx";
 import { CodeTabs } from "../code/code-tabs.tsx";
 import { createInput, createValues, formatShare, groupProblems, parseShare } from "../form/form-values.ts";
-import { chooseWidget, SchemaForm } from "../form/schema-form.tsx";
+import { SchemaForm } from "../form/schema-form.tsx";
 import { listFields } from "../schema/schema.ts";
 import { askToSignIn } from "../shell/sign-in.tsx";
 import type { Media } from "./find-media.ts";
+import { type ImageTarget, listImageTargets } from "./image-targets.ts";
 import { RunView } from "./run-view.tsx";
 import { useRun } from "./use-run.ts";
 
@@ -147,19 +148,8 @@ function readSeed(output: unknown): number | undefined {
   return typeof seed === "number" ? seed : undefined;
 }
 
-/** Where a picture could go: a file field of this endpoint, else the first endpoint that takes one and gives pictures. */
-function findImageTarget(
-  model: Model,
-  models: readonly Model[],
-): { readonly model: Model; readonly field: string } | undefined {
-  const others = models.filter(
-    (each) => each !== model && findOutputSchema(each).properties?.["image"] !== undefined,
-  );
-  for (const each of [model, ...others]) {
-    const field = listFields(findInputSchema(each), each.document).find(
-      (candidate) => chooseWidget(candidate, each.document) === "file" && /image/.test(candidate.name),
-    );
-    if (field !== undefined) return { model: each, field: field.name };
-  }
-  return undefined;
+/** Where a picture goes: a file field of this endpoint, else the first other one that takes one. */
+function findImageTarget(model: Model, models: readonly Model[]): ImageTarget | undefined {
+  const targets = listImageTargets(models);
+  return targets.find((target) => target.model === model) ?? targets[0];
 }

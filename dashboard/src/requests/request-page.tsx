@@ -1,5 +1,5 @@
-import { type ReactNode, useCallback, useEffect, useState } from "react";
-import { Link } from "wouter";
+import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { Link, useLocation } from "wouter";
 import { call, describeError } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo, formatSeconds, getRequest, type RequestDetail } from "../api/requests.ts";
@@ -11,9 +11,12 @@ import { formatShare } from "../form/form-values.ts";
 import { LogView } from "../playground/log-view.tsx";
 import { ResultView } from "../playground/result-view.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
+import { AttemptsPanel } from "./attempts.tsx";
 import { DeliveriesPanel } from "./deliveries.tsx";
+import { RequestFiles } from "./request-files.tsx";
 import { StateLabel } from "./requests-page.tsx";
 import { Timeline } from "./timeline.tsx";
+import "../styles/requests.css";
 
 /** One request: what it was asked, what happened, what came of it. */
 export default function RequestPage({ id }: { readonly id: string }): ReactNode {
@@ -37,7 +40,18 @@ function chooseInterval(request: RequestDetail): number | undefined {
 }
 
 function Detail({ id }: { readonly id: string }): ReactNode {
-  const load = useCallback((signal: AbortSignal) => getRequest(id, signal), [id]);
+  const [, navigate] = useLocation();
+  const logs = useRef<RequestDetail["logs"]>([]);
+  // Lines that are here already are not asked for again: there may be ten thousand.
+  const load = useCallback(
+    async (signal: AbortSignal): Promise<RequestDetail> => {
+      const after = logs.current.at(-1)?.sequence ?? 0;
+      const detail = await getRequest(id, signal, after);
+      if (detail.logs.length > 0) logs.current = [...logs.current, ...detail.logs];
+      return { ...detail, logs: logs.current };
+    },
+    [id],
+  );
   const isAboutThis = useCallback(
     (event: ServerEvent) => event.type === "request" && event.request_id === id,
     [id],
@@ -60,6 +74,12 @@ function Detail({ id }: { readonly id: string }): ReactNode {
       setRefusal(describeError(error)),
     );
   };
+  const again = (): void => {
+    call<{ readonly request_id: string }>(`/queue/${request.endpoint_id}`, { json: input }).then(
+      (made) => navigate(`/app/requests/${made.request_id}`),
+      (error: unknown) => setRefusal(describeError(error)),
+    );
+  };
   return (
     <>
       <div className="model-head">
@@ -74,13 +94,11 @@ function Detail({ id }: { readonly id: string }): ReactNode {
               {request.inference_time === null ? "" : ` · model ${formatSeconds(request.inference_time)}`}
             </span>
           </p>
-          {request.state === "queued" ? (
-            <p>
-              {request.queue_position === null || request.queue_position === 0
-                ? "It is the next of its endpoint: it waits for a free worker, or its queue is paused."
-                : `It waits for ${request.queue_position} before it.`}
+          {request.waiting === null ? null : (
+            <p className="notice" role="status">
+              <strong>Why it waits:</strong> {request.waiting.message}
             </p>
-          ) : null}
+          )}
         </div>
         <div className="form-actions">
           {request.ended_at === null ? (
@@ -89,12 +107,17 @@ function Detail({ id }: { readonly id: string }): ReactNode {
             </button>
           ) : null}
           {input === undefined ? null : (
-            <Link
-              className="button button-main"
-              href={`/models/${request.endpoint_id}${formatShare(input) ?? ""}`}
-            >
-              Run again with edits
-            </Link>
+            <>
+              <button type="button" className="button" onClick={again}>
+                Run again
+              </button>
+              <Link
+                className="button button-main"
+                href={`/models/${request.endpoint_id}${formatShare(input) ?? ""}`}
+              >
+                Run again with edits
+              </Link>
+            </>
           )}
         </div>
       </div>
@@ -115,6 +138,7 @@ function Detail({ id }: { readonly id: string }): ReactNode {
             <h2>Timeline</h2>
             <Timeline request={request} />
           </section>
+          <AttemptsPanel request={request} />
           <DeliveriesPanel id={id} />
           <section className="panel" aria-label="Input">
             <h2>Input</h2>
@@ -140,14 +164,17 @@ function Detail({ id }: { readonly id: string }): ReactNode {
             {request.logs.length === 0 ? <p className="muted">No lines.</p> : <LogView logs={request.logs} />}
           </section>
         </div>
-        <section className="panel" aria-label="Output">
-          <h2>Output</h2>
-          {request.json_output === undefined ? (
-            <p className="muted">{request.ended_at === null ? "Not yet." : "Not stored any more."}</p>
-          ) : (
-            <ResultView output={request.json_output} />
-          )}
-        </section>
+        <div>
+          <section className="panel" aria-label="Output">
+            <h2>Output</h2>
+            {request.json_output === undefined ? (
+              <p className="muted">{request.ended_at === null ? "Not yet." : "Not stored any more."}</p>
+            ) : (
+              <ResultView output={request.json_output} />
+            )}
+          </section>
+          {request.ended_at === null ? null : <RequestFiles id={id} />}
+        </div>
       </div>
     </>
   );

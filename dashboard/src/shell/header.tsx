@@ -11,6 +11,7 @@ export function Header(): ReactNode {
   const links = [
     { href: "/", name: "Models", isHere: path === "/" || path.startsWith("/models/") },
     { href: "/app/requests", name: "Requests", isHere: path.startsWith("/app/requests") },
+    { href: "/app/files", name: "Files", isHere: path.startsWith("/app/files") },
     { href: "/app/usage", name: "Usage", isHere: path.startsWith("/app/usage") },
     { href: "/app/webhooks", name: "Webhooks", isHere: path.startsWith("/app/webhooks") },
     ...(session?.scope === "ADMIN"
