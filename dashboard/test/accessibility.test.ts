@@ -31,6 +31,7 @@ test("nothing serious is in the way of keyboards and screen readers", {
     for (const path of [
       ...paths,
       "/app/compare/test/studio",
+      "/app/files",
       "/app/usage",
       "/app/queues",
       "/app/webhooks",

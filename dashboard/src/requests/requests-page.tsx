@@ -269,11 +269,11 @@ function Rows({
               <td>{formatTook(request)}</td>
               <td>
                 <Link
-                  className="mono"
+                  className="mono short-id"
                   href={`/app/requests/${request.request_id}`}
-                  aria-label={`Request ${request.request_id}`}
+                  title={request.request_id}
                 >
-                  {request.request_id.slice(0, 8)}…{request.request_id.slice(-6)}
+                  {request.request_id}
                 </Link>
               </td>
             </tr>

@@ -16,6 +16,7 @@ export interface Filter<Name extends string> {
 /** @param names must be the same list at every call */
 export function useFilter<Name extends string>(names: readonly Name[]): Filter<Name> {
   const [parameters, setParameters] = useSearchParams();
+  const [path] = useState(() => location.pathname);
   const [trail, setTrail] = useState<readonly string[]>([]);
   const values: Partial<Record<Name, string>> = {};
   for (const name of names) {
@@ -24,6 +25,8 @@ export function useFilter<Name extends string>(names: readonly Name[]): Filter<N
   }
   const change = useCallback(
     (next: Readonly<Partial<Record<Name, string>>>): void => {
+      // While the next page loads, this one is still here: what was typed last must not lead back to it.
+      if (location.pathname !== path) return;
       setTrail([]);
       setParameters(
         (old) => {
@@ -37,7 +40,7 @@ export function useFilter<Name extends string>(names: readonly Name[]): Filter<N
         { replace: true },
       );
     },
-    [setParameters],
+    [setParameters, path],
   );
   return {
     values,

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { buildDashboard } from "../../../scripts/build-dashboard.ts";
@@ -14,6 +15,8 @@ export interface TestApp extends TestServer {
 export interface PageOptions {
   readonly path?: string;
   readonly isSignedIn?: boolean;
+  /** Signs in with it; default: the operator's. */
+  readonly key?: string;
   readonly theme?: "light" | "dark";
   readonly width?: number;
 }
@@ -99,6 +102,12 @@ export async function openPage(
     if (path !== "/") await page.goto(url + path);
   }
   return { page, complaints, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Nothing went wrong in the page, and nothing that a model or a caller wrote was taken for HTML. */
+export async function assertQuiet({ page, complaints }: TestPage): Promise<void> {
+  assert.deepEqual(complaints, []);
+  assert.equal(await page.evaluate("window.hacked"), undefined);
 }
 
 /** Signs in as a person does. */
