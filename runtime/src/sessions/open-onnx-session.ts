@@ -142,6 +142,9 @@ class OnnxSession implements Session {
 }
 
 async function importRuntime(): Promise<Runtime> {
+  // Unless told otherwise before it is loaded, it keeps events about its user in the home folder and sends them to
+  // its maker.
+  process.env["ORT_DISABLE_TELEMETRY"] = "1";
   try {
     return await import("onnxruntime-node");
   } catch (cause) {
