@@ -8,6 +8,11 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import {
+  createPublishedManifest,
+  isPublished,
+  type PackageManifest,
+} from "../cli/src/client-package/published-manifest.ts";
 import { buildDashboard } from "./build-dashboard.ts";
 
 export const PACKAGES = [
@@ -42,7 +47,7 @@ export async function packAll(target: string): Promise<Record<(typeof PACKAGES)[
 }
 
 async function stagePackage(source: string, stage: string): Promise<void> {
-  const manifest = JSON.parse(await readFile(join(source, "package.json"), "utf8")) as Manifest;
+  const manifest = JSON.parse(await readFile(join(source, "package.json"), "utf8")) as PackageManifest;
   await mkdir(stage, { recursive: true });
   await copyTree(join(source, "dist"), join(stage, "dist"), isPublished);
   // What the sources read at run time besides code: SQL, text, data.
@@ -64,32 +69,10 @@ async function stagePackage(source: string, stage: string): Promise<void> {
       if (copied) break;
     }
   }
-  await writeFile(join(stage, "package.json"), `${JSON.stringify(publish(manifest), null, 2)}\n`);
-}
-
-interface Manifest {
-  readonly name: string;
-  readonly exports?: Readonly<Record<string, string>>;
-  readonly bin?: Readonly<Record<string, string>>;
-  readonly files?: readonly string[];
-  readonly [field: string]: unknown;
-}
-
-/** The same manifest with sources replaced by what they were compiled to. */
-function publish(manifest: Manifest): Manifest {
-  const compiled = (path: string): string => path.replace(/^\.\/src\//, "./dist/").replace(/\.ts$/, ".js");
-  const exports = Object.entries(manifest.exports ?? {}).map(([name, path]) => [
-    name,
-    path.endsWith(".ts")
-      ? { types: compiled(path).replace(/\.js$/, ".d.ts"), default: compiled(path) }
-      : path,
-  ]);
-  const bin = Object.entries(manifest.bin ?? {}).map(([name, path]) => [name, compiled(path)]);
-  return {
-    ...manifest,
-    ...(manifest.exports === undefined ? {} : { exports: Object.fromEntries(exports) }),
-    ...(manifest.bin === undefined ? {} : { bin: Object.fromEntries(bin) }),
-  };
+  await writeFile(
+    join(stage, "package.json"),
+    `${JSON.stringify(createPublishedManifest(manifest), null, 2)}\n`,
+  );
 }
 
 async function copyTree(from: string, to: string, accept: (path: string) => boolean): Promise<void> {
@@ -102,10 +85,6 @@ async function copyTree(from: string, to: string, accept: (path: string) => bool
     await mkdir(dirname(join(to, relative)), { recursive: true });
     await cp(path, join(to, relative));
   }
-}
-
-function isPublished(path: string): boolean {
-  return !/(\.test\.|\/(testing|fixtures)\/|^(testing|fixtures)\/|\.tsbuildinfo$|\.map$)/.test(path);
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

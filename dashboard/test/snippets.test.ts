@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { CODE_LANGUAGES, type CodeCall } from "../src/code/format-code.ts";
-import * as snippets from "../src/reference/snippets.ts";
+import { openApp, type TestApp, whyNoBrowser } from "./testing/open-app.ts";
 import { openTestServer } from "./testing/open-server.ts";
 
 const run = promisify(execFile);
@@ -61,39 +62,112 @@ test("every program of the code tabs runs as printed", {
     count++;
   }
   assert.equal(count, 5);
-  await writeFile(join(official, "upload.mjs"), snippets.formatUpload(call));
-  const { stdout } = await run(process.execPath, [join(official, "upload.mjs")], { env, timeout: 30_000 });
-  const uploaded = await fetch(stdout.trim(), { headers: { authorization: `Key ${server.key}` } });
-  assert.equal(await uploaded.text(), "hello");
 });
 
-test("the queue calls of the API page run as printed, one after the other", { timeout }, async () => {
-  await using server = await openTestServer();
-  const call: CodeCall = {
-    origin: server.url,
-    endpointId: "test/studio",
-    input: { prompt: "it's", steps: 1 },
+test("every snippet of the API page runs as it is printed", {
+  timeout: 180_000,
+  skip: whyNoBrowser() ?? whyNoOfficialClient(),
+}, async (context) => {
+  await using app = await openApp();
+  const snippets = await readSnippets(app);
+  const ours = await mkdtemp(join(tmpdir(), "sluice-snippets-"));
+  context.after(() => rm(ours, { recursive: true, force: true }));
+  await writeFile(join(ours, "package.json"), `{"private":true}`);
+  const official = await createFolder(context, "compat");
+  const inClone = await createFolder(context, "dashboard/test");
+  const env = {
+    ...process.env,
+    FAL_KEY: app.key,
+    PATH: `${dirname(process.execPath)}:${join(root, "node_modules/.bin")}:${process.env["PATH"]}`,
+    // Nothing is asked of a registry.
+    npm_config_registry: "http://127.0.0.1:9/",
+    npm_config_fetch_retries: "0",
+    npm_config_audit: "false",
+    npm_config_fund: "false",
   };
-  const script = [
-    "set -eu",
-    snippets.formatSubmit(call),
-    "for i in $(seq 50); do",
-    `  ${snippets.formatStatus(call)} --silent | grep -q COMPLETED && break`,
-    "  sleep 0.1",
-    "done",
-    snippets.formatResult(call),
-    "echo",
-    snippets.formatCancel(call),
-    "echo",
-    snippets.formatStream(call),
-  ].join("\n");
-  const { stdout } = await run("bash", ["-c", script], { env: { ...process.env, FAL_KEY: server.key } });
-  const lines = stdout.split("\n").filter((line) => line !== "");
-  assert.match(lines[0] ?? "", /^[0-9a-f-]{36}$/);
-  assert.equal(JSON.parse(lines[1] ?? "").prompt, "it's");
-  assert.match(lines[2] ?? "", /ALREADY_COMPLETED/);
-  assert.match(lines.at(-1) ?? "", /^data: .*"prompt":"it's"/);
+  const exec = async (cwd: string, command: string, ...parts: readonly string[]): Promise<string> => {
+    const { stdout } = await run(command, parts, { cwd, env, timeout: 60_000 }).catch((error) =>
+      assert.fail(`${parts.join(" ")}: ${error.stderr ?? error}`),
+    );
+    return stdout;
+  };
+  const shell = (text: string, cwd = inClone): Promise<string> => exec(cwd, "bash", "-euc", text);
+  const script = async (cwd: string, text: string, command = process.execPath): Promise<string> => {
+    const path = join(cwd, command === "python3" ? "program.py" : "program.mjs");
+    await writeFile(path, text);
+    return await exec(cwd, command, path);
+  };
+  const prompt = /a fox/;
+  const get = (label: string): string => snippets.get(label) ?? assert.fail(`there is no snippet "${label}"`);
+  const inQueue = (label: string): string =>
+    `REQUEST_ID=${requestId}
+${get(label).replace(/^curl /, "curl --silent ")}`;
+  let requestId = "";
+  // The install comes before what needs it, the submit before what asks for its request.
+  const runners: readonly (readonly [label: string, run: () => Promise<unknown>])[] = [
+    ["install our client", async () => assert.match(await shell(get("install our client"), ours), /added/)],
+    ["key", () => shell(get("key"))],
+    ["JavaScript code", async () => assert.match(await script(official, get("JavaScript code")), prompt)],
+    ["@sluice/client code", async () => assert.match(await script(ours, get("@sluice/client code")), prompt)],
+    ["Python code", async () => assert.match(await script(inClone, get("Python code"), "python3"), prompt)],
+    ["cURL code", async () => assert.match(await shell(get("cURL code")), prompt)],
+    ["CLI code", async () => assert.match(await shell(get("CLI code")), /\.png/)],
+    [
+      "submit",
+      async () => {
+        requestId = (await shell(get("submit"))).trim();
+        assert.match(requestId, /^[0-9a-f-]{36}$/);
+      },
+    ],
+    [
+      "status",
+      async () => {
+        while (!(await shell(inQueue("status"))).includes("COMPLETED"))
+          await new Promise((resolve) => setTimeout(resolve, 100));
+      },
+    ],
+    ["result", async () => assert.match(JSON.parse(await shell(inQueue("result"))).prompt, prompt)],
+    ["cancel", async () => assert.match(await shell(inQueue("cancel")), /ALREADY_COMPLETED/)],
+    ["webhook", async () => assert.match(await shell(get("webhook")), /IN_QUEUE/)],
+    ["stream", async () => assert.match(await shell(get("stream")), /^data: .*"prompt":"a fox"/m)],
+    ["realtime", async () => assert.match(await script(ours, get("realtime")), prompt)],
+    [
+      "upload",
+      async () => {
+        const url = (await script(official, get("upload"))).trim();
+        const headers = { authorization: `Key ${app.key}` };
+        assert.equal(await (await fetch(url, { headers })).text(), "hello");
+      },
+    ],
+  ];
+  for (const [, start] of runners) await start();
+  for (const label of ["input example", "output example"]) JSON.parse(get(label));
+  // The registry has the official client, and a header is no program.
+  const others = ["install", "header", "input example", "output example"];
+  assert.deepEqual(
+    [...snippets.keys()].sort(),
+    [...runners.map(([label]) => label), ...others].sort(),
+    "a snippet that nobody runs",
+  );
+  context.diagnostic(`${runners.length} snippets of the API page ran as printed`);
 });
+
+/** All code of the API page by its label; of the tabs each. */
+async function readSnippets(app: TestApp): Promise<ReadonlyMap<string, string>> {
+  await using opened = await app.openPage({ path: "/models/test/studio/api" });
+  const { page } = opened;
+  const found = new Map<string, string>();
+  const read = async (): Promise<void> => {
+    for (const block of await page.locator(".code pre").all())
+      found.set((await block.getAttribute("aria-label")) ?? "", (await block.textContent()) ?? "");
+  };
+  await page.getByRole("region", { name: "output example" }).waitFor();
+  for (const tab of await page.getByRole("tab").all()) {
+    await tab.click();
+    await read();
+  }
+  return found;
+}
 
 async function createFolder(context: TestContext, parent: string): Promise<string> {
   const folder = await mkdtemp(join(root, parent, ".snippets-"));

@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly logger: Logger;
   readonly version: string;
   readonly clock?: Clock;
+  /** Makes the tarball of `@sluice/client` that `/client.tgz` serves; without it that address is unknown. */
+  readonly createClientTarball?: () => Promise<Uint8Array>;
   /** Folder of the built web app; without it its addresses say how to build it. */
   readonly appFolder?: string;
   /** What workers see of the environment; default `process.env`. */
@@ -112,6 +114,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     inbox: createWebhookInbox({ database: store.database, clock }),
     metrics,
     appFiles,
+    createClientTarball: options.createClientTarball,
     clock,
     logger,
     isDraining: () => isDraining,

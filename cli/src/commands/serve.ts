@@ -14,6 +14,7 @@ import {
 } from "@sluice/server";
 import { Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
+import { createClientTarball } from "../client-package/client-tarball.ts";
 import { createLogger } from "../create-logger.ts";
 import { readVersion } from "../version.ts";
 
@@ -63,6 +64,7 @@ async function serve(
     logger,
     version,
     appFolder: findAppFolder(),
+    createClientTarball,
   }).catch((error: unknown) => {
     throw explain(error);
   });

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "wouter";
 import { findInputSchema, type Model, useModels } from "../api/models.ts";
 import { formatAgo, formatSeconds, listRequests, type RequestRow } from "../api/requests.ts";
+import { type Sample, useSamples } from "../api/samples.ts";
 import { useSession } from "../api/session.ts";
 import { createInput, createValues, formatShare } from "../form/form-values.ts";
 import { findMedia, toLocal } from "../playground/find-media.ts";
@@ -14,6 +15,7 @@ import { askToSignIn } from "../shell/sign-in.tsx";
 /** Every endpoint of this server, with what it really made here. */
 export function Gallery(): ReactNode {
   const models = useModels();
+  const samples = useSamples();
   const [words, setWords] = useState("");
   useEffect(() => {
     document.title = "Sluice";
@@ -56,7 +58,7 @@ export function Gallery(): ReactNode {
       ) : (
         <ul className="cards">
           {found.map((model) => (
-            <Card key={model.endpointId} model={model} />
+            <Card key={model.endpointId} model={model} kept={samples.get(model.endpointId)} />
           ))}
         </ul>
       )}
@@ -75,7 +77,7 @@ function matches(model: Model, words: string): boolean {
     .every((word) => text.includes(word));
 }
 
-function Card({ model }: { readonly model: Model }): ReactNode {
+function Card({ model, kept }: { readonly model: Model; readonly kept: Sample | undefined }): ReactNode {
   const session = useSession();
   const { run, isBusy, start } = useRun(model.endpointId);
   const [recent, setRecent] = useState<readonly RequestRow[]>([]);
@@ -95,8 +97,13 @@ function Card({ model }: { readonly model: Model }): ReactNode {
 
   const sample = recent.find(({ json_output }) => findPicture(json_output) !== undefined);
   const preview = Object.values(run.previews)[0]?.url;
-  const picture = isBusy ? preview : (findPicture(run.output) ?? findPicture(sample?.json_output));
-  const seconds = median(recent.map(({ inference_time }) => inference_time).filter((time) => time !== null));
+  const picture = isBusy
+    ? preview
+    : (findPicture(run.output) ?? findPicture(sample?.json_output) ?? findPicture(kept?.output));
+  const times = recent.map(({ inference_time }) => inference_time).filter((time) => time !== null);
+  const seconds = median(times) ?? kept?.inference_time ?? undefined;
+  const input = sample === undefined ? (kept?.input ?? {}) : readInput(sample);
+  const isMaking = kept?.state === "making" && !isBusy;
   const href = `/models/${model.endpointId}`;
   return (
     <li className="card">
@@ -108,7 +115,9 @@ function Card({ model }: { readonly model: Model }): ReactNode {
                 ? describeBusy(run.phase, run.progress)
                 : phase === "failed"
                   ? (run.message ?? "")
-                  : undefined
+                  : isMaking
+                    ? "A sample is being made …"
+                    : undefined
             }
             model={model}
             isBusy={isBusy}
@@ -117,10 +126,10 @@ function Card({ model }: { readonly model: Model }): ReactNode {
             }
           />
         ) : (
-          <Link href={sample === undefined ? href : `${href}${formatShare(readInput(sample)) ?? ""}`}>
+          <Link href={`${href}${formatShare(input) ?? ""}`}>
             <img
               src={toLocal(picture)}
-              alt={describeSample(sample, model)}
+              alt={describeSample(input, model)}
               title={sample === undefined ? undefined : `Made here ${formatAgo(sample.created_at)}`}
               loading="lazy"
             />
@@ -138,7 +147,8 @@ function Card({ model }: { readonly model: Model }): ReactNode {
         <ModelFacts model={model} />
         {seconds === undefined ? null : (
           <p className="muted">
-            {formatSeconds(seconds)} here (median of the last {recent.length})
+            {formatSeconds(seconds)} here
+            {times.length > 1 ? ` (median of the last ${times.length})` : ""}
           </p>
         )}
       </div>
@@ -193,8 +203,8 @@ function readInput(request: RequestRow): Readonly<Record<string, unknown>> {
     : {};
 }
 
-function describeSample(sample: RequestRow | undefined, model: Model): string {
-  const prompt = sample === undefined ? undefined : readInput(sample)["prompt"];
+function describeSample(input: Readonly<Record<string, unknown>>, model: Model): string {
+  const { prompt } = input;
   return typeof prompt === "string" ? `Made here from: ${prompt}` : `Made here by ${model.title}`;
 }
 

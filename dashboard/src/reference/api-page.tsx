@@ -3,6 +3,7 @@ import { findInputSchema, findOutputSchema, type Model } from "../api/models.ts"
 import { CodeBlock } from "../code/code-block.tsx";
 import { CodeTabs } from "../code/code-tabs.tsx";
 import { createSample, listFields, resolve, type Schema } from "../schema/schema.ts";
+import { SampleOutput } from "./sample-output.tsx";
 import { SchemaTable } from "./schema-table.tsx";
 import * as snippets from "./snippets.ts";
 
@@ -38,6 +39,11 @@ export default function ApiPage({ model }: { readonly model: Model }): ReactNode
             and the command line need nothing.
           </p>
           <CodeBlock code="npm install @fal-ai/client" label="install" />
+          <p>
+            Ours takes the place of either official client, knows this server&apos;s endpoints by type, and is
+            here without any registry:
+          </p>
+          <CodeBlock code={`npm install ${location.origin}/client.tgz`} label="install our client" />
           <h3>Set the key</h3>
           <p>
             A key looks like <code>id:secret</code>; <code>sluice keys create</code> makes one. Programs read
@@ -64,6 +70,12 @@ export default function ApiPage({ model }: { readonly model: Model }): ReactNode
           <h3>Streaming</h3>
           <p>Server-sent events: previews while the request runs, the whole output last.</p>
           <CodeBlock code={snippets.formatStream(call)} label="stream" />
+          <h3>Realtime</h3>
+          <p>
+            One WebSocket for many inputs, each answered by its output:{" "}
+            <code>/run/{endpointId}/realtime</code>. Pages use a temporary token in place of the key.
+          </p>
+          <CodeBlock code={snippets.formatRealtime(call)} label="realtime" />
         </section>
 
         <section aria-labelledby="authentication">
@@ -99,6 +111,7 @@ export default function ApiPage({ model }: { readonly model: Model }): ReactNode
           <CodeBlock code={JSON.stringify(input, null, 2)} label="input example" />
           <h3>Output</h3>
           <SchemaTable schema={outputSchema} document={openapi} label="Output fields" />
+          <SampleOutput endpointId={endpointId} />
           {others.map(([name, schema]) => (
             <div key={name}>
               <h3>{name}</h3>

@@ -38,6 +38,23 @@ export function formatStream({ origin, endpointId, input }: CodeCall): string {
   --data ${quoteForShell(JSON.stringify(input))}`;
 }
 
+export function formatRealtime({ origin, endpointId, input }: CodeCall): string {
+  return `import { createFalClient } from "@sluice/client";
+
+const fal = createFalClient({ url: "${origin}", credentials: process.env.FAL_KEY });
+
+const connection = fal.realtime.connect("${endpointId}", {
+  onResult(result) {
+    console.log(result);
+    connection.close();
+  },
+  onError(error) {
+    console.error(error);
+  },
+});
+connection.send(${JSON.stringify(input, null, 2)});`;
+}
+
 export function formatUpload({ origin }: CodeCall): string {
   return `import { createFalClient } from "@fal-ai/client";
 

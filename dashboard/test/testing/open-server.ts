@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openServer, parseSettings, silentLogger } from "@sluice/server";
+import { createClientTarball } from "../../../cli/src/client-package/client-tarball.ts";
 
 /** A real server on a free port with the fixture model and the app as it was built last. */
 export interface TestServer extends AsyncDisposable {
@@ -24,6 +25,7 @@ export async function openTestServer(
       modelFiles: [fileURLToPath(new URL("../fixtures/studio.ts", import.meta.url))],
       logger: silentLogger,
       version: "0.0.0-test",
+      createClientTarball,
       appFolder: fileURLToPath(new URL("../../dist", import.meta.url)),
     }),
   );

@@ -34,6 +34,8 @@ export interface GatewayContext {
   readonly metrics: Pick<Metrics, "render" | "countFile">;
   /** The built web app; undefined when it was not built. */
   readonly appFiles?: AppFiles | undefined;
+  /** The official tarball of our client, for `/client.tgz`. */
+  readonly createClientTarball?: (() => Promise<Uint8Array>) | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** True while the server is stopping: new work is answered 503 with Retry-After. */

@@ -5,7 +5,8 @@ import type { GatewayContext } from "./context.ts";
 import type { Respond } from "./respond.ts";
 
 /**
- * What the server says about itself: `/health` (it runs) and `/ready` (it takes work) to everyone, `/metrics` to
+ * What the server says about itself: `/health` (it runs), `/ready` (it takes work) and `/client.tgz` (our client as a
+ * package) to everyone, `/metrics` to
  * programs on this machine and to keys of scope ADMIN. Every other path outside the surfaces is unknown.
  */
 export function createServerRoutes(
@@ -56,7 +57,29 @@ const ROUTES: ReadonlyMap<string, ServerRoute> = new Map([
   ["/health", async (context, respond) => respond.json(200, { status: "ok", version: context.version })],
   ["/ready", answerReady],
   ["/metrics", answerMetrics],
+  ["/client.tgz", answerClient],
 ]);
+
+/** By server, since each has its own way to make it. */
+const tarballs = new WeakMap<GatewayContext, Promise<Uint8Array>>();
+
+/** Our client for `npm install {origin}/client.tgz`: made when first asked for, then kept in memory. */
+async function answerClient(context: GatewayContext, respond: Respond): Promise<Response> {
+  const { createClientTarball, logger } = context;
+  if (createClientTarball === undefined) return respond.sentence(404, "Not Found");
+  const making = tarballs.get(context) ?? createClientTarball();
+  tarballs.set(context, making);
+  try {
+    return new Response(new Uint8Array(await making), {
+      headers: { "content-type": "application/gzip", "cache-control": "no-cache" },
+    });
+  } catch (error) {
+    // The next caller may have more luck.
+    tarballs.delete(context);
+    logger.error({ err: error }, "the client could not be packed");
+    return respond.sentence(503, "The client could not be packed; the server's log says why.");
+  }
+}
 
 async function answerReady(context: GatewayContext, respond: Respond): Promise<Response> {
   const later = { "retry-after": "5" };

@@ -80,7 +80,14 @@ function findMount(path: string): Place | undefined {
   return undefined;
 }
 
-const SERVER_PATHS: ReadonlySet<string> = new Set(["/health", "/health/", "/ready", "/ready/", "/metrics"]);
+const SERVER_PATHS: ReadonlySet<string> = new Set([
+  "/health",
+  "/health/",
+  "/ready",
+  "/ready/",
+  "/metrics",
+  "/client.tgz",
+]);
 
 function stripPort(host: string): string {
   const colon = host.lastIndexOf(":");

@@ -158,3 +158,40 @@ test("what is posted to an account's inbox is shown to that account alone, and f
   assert.equal((await platform.call("/v1/sluice/inbox", { method: "DELETE" })).status, 204);
   assert.deepEqual((await look()).json.deliveries, []);
 });
+
+test("a sample is made once per model version, one at a time, when the operator looks", {
+  timeout,
+}, async () => {
+  await using platform = await openPlatform();
+  const look = async (authorization: string | null = null) =>
+    (await platform.call("/v1/sluice/samples", { authorization })).json.samples;
+  const states = (samples: { state: string }[]) => samples.map(({ state }) => state);
+  for (const nobody of [null, platform.mine])
+    assert.deepEqual(states(await look(nobody)), ["none", "none", "none"]);
+  for (const [index, endpointId] of ["fal-ai/flux-pro", "test/echo", "test/echo/loud"].entries()) {
+    const [making] = (await look(platform.admin)).filter(
+      ({ state }: { state: string }) => state === "making",
+    );
+    assert.equal(making.endpoint_id, endpointId);
+    assert.deepEqual(
+      states(await look(platform.admin)).filter((state) => state === "making"),
+      ["making"],
+    );
+    const lease = await platform.gateway.lease(endpointId);
+    assert.deepEqual([lease.requestId, lease.request.priority], [making.request_id, "low"]);
+    await platform.gateway.complete(lease, { body: Buffer.from(JSON.stringify({ index })) });
+  }
+  const samples = await look();
+  assert.deepEqual(
+    samples.map(({ state, output }: { state: string; output: unknown }) => [state, output]),
+    [
+      ["ready", { index: 0 }],
+      ["ready", { index: 1 }],
+      ["ready", { index: 2 }],
+    ],
+  );
+  assert.equal(samples[0].inference_time, 0.25);
+  await look(platform.admin);
+  assert.equal((await platform.queue.listLeases(10)).length, 0);
+  assert.deepEqual(await platform.queue.getStats(), []);
+});

@@ -497,6 +497,13 @@ const OPERATIONS: readonly Operation[] = [
     answer: schemas.object({ "status*": schemas.oneOf("received") }),
   },
   {
+    path: "/sluice/samples",
+    method: "get",
+    summary: "What each endpoint's model made on this server from the sample input of its page",
+    access: "public",
+    answer: schemas.object({ "samples*": { type: "array", items: schemas.SAMPLE } }),
+  },
+  {
     path: "/sluice/events",
     method: "get",
     summary:

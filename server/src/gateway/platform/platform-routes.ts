@@ -16,6 +16,7 @@ import { addPriceRoutes } from "./price-routes.ts";
 import { addPricingRoutes } from "./pricing-routes.ts";
 import { addQueueAdminRoutes } from "./queue-admin-routes.ts";
 import { addRequestRoutes } from "./request-routes.ts";
+import { addSampleRoutes } from "./sample-routes.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import { addSluiceKeyRoutes } from "./sluice-key-routes.ts";
 import { addSluiceRequestRoutes } from "./sluice-request-routes.ts";
@@ -56,6 +57,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
   addInboxRoutes(app, tools, context, notices);
+  addSampleRoutes(app, tools, context);
   addEventRoutes(app, tools, context, notices);
   addSessionRoutes(app, tools, context);
   addStorageRoutes(app, tools, context);

@@ -285,6 +285,15 @@ export const INBOX_DELIVERY: Schema = object({
   "is_cut*": { type: "boolean", description: "True when the body was too long to be kept whole." },
 });
 
+export const SAMPLE: Schema = object({
+  "endpoint_id*": TEXT,
+  "state*": oneOf("none", "making", "ready", "failed"),
+  "request_id*": MAYBE_TEXT,
+  "input*": {},
+  "output*": {},
+  "inference_time*": MAYBE_NUMBER,
+});
+
 const PRICE_UNIT: Schema = oneOf("request", "second", "megapixel", "image");
 
 export const NEW_PRICE: Schema = object({

@@ -1,0 +1,34 @@
+import type { ReactNode } from "react";
+import { Link } from "wouter";
+import { useSamples } from "../api/samples.ts";
+import { CodeBlock } from "../code/code-block.tsx";
+
+/** What the model really made on this server from the input example. */
+export function SampleOutput({ endpointId }: { readonly endpointId: string }): ReactNode {
+  const sample = useSamples().get(endpointId);
+  if (sample === undefined || sample.state === "none") return null;
+  return (
+    <>
+      <h3>Output example</h3>
+      {sample.state === "ready" ? (
+        <>
+          <p>
+            Made on this server by the model that answers
+            {sample.request_id === null ? "" : ", from the input example: "}
+            {sample.request_id === null ? null : (
+              <Link href={`/app/requests/${sample.request_id}`}>the request</Link>
+            )}
+            .
+          </p>
+          <CodeBlock code={JSON.stringify(sample.output, null, 2)} label="output example" />
+        </>
+      ) : (
+        <p className="muted" role="status">
+          {sample.state === "making"
+            ? "It is being made by the model that answers …"
+            : "The model did not answer the input example."}
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import type { CatalogEntry } from "../../catalog/catalog.ts";
+import { type AccountId, createRequestId, parseRequestId, type RequestId } from "../../ids.ts";
+import type { RequestRecord } from "../../queue/request-queue.ts";
+import type { SurfaceApp, SurfaceTools } from "../caller.ts";
+import type { GatewayContext } from "../context.ts";
+import { createSampleInput } from "../documents/sample-input.ts";
+import { describeTarget, findEndpoint } from "../find-endpoint.ts";
+import { readRequestOptions } from "../request-options.ts";
+import { readPayloads } from "./read-payloads.ts";
+
+/** A sample that failed, or is gone, is not made again sooner. */
+const AGAIN_MS = 3_600_000;
+
+/**
+ * `GET /v1/sluice/samples`: what each endpoint's model made on this server from the sample input of its page; public.
+ * When an operator looks, one that is missing is put into the queue behind everybody's requests, one at a time, and once
+ * for each version of a model: nobody waits for it.
+ */
+export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
+  const { catalog, clock, database, live, queue, logger } = context;
+
+  app.get("/sluice/samples", async (c) => {
+    const caller = await tools.findCaller(c.env);
+    const rows = await findRows();
+    const samples: Found[] = [];
+    for (const entry of catalog.list()) samples.push(await findSample(entry, rows));
+    if (caller?.scope === "ADMIN" && !samples.some(({ request }) => isUnfinished(request))) {
+      const missing = samples.find((sample) => mayMake(sample));
+      if (missing !== undefined) await make(missing, caller.accountId);
+    }
+    return tools.respond.json(200, {
+      samples: await Promise.all(samples.map((sample) => format(sample, c.env.urls.files))),
+    });
+  });
+
+  interface Row {
+    readonly request_id: string;
+    readonly made_at: number;
+  }
+  interface Found {
+    readonly entry: CatalogEntry;
+    readonly madeAt: number | undefined;
+    request: RequestRecord | undefined;
+  }
+
+  async function findRows(): Promise<ReadonlyMap<string, Row>> {
+    const rows = await database.read((tx) =>
+      tx.all<Row & { endpoint_id: string; model_version: string }>(
+        "SELECT endpoint_id, model_version, request_id, made_at FROM samples",
+      ),
+    );
+    return new Map(rows.map((row) => [`${row.endpoint_id} ${row.model_version}`, row]));
+  }
+
+  async function findSample(entry: CatalogEntry, rows: ReadonlyMap<string, Row>): Promise<Found> {
+    const row = rows.get(`${entry.endpointId} ${describeVersion(entry)}`);
+    const id = parseRequestId(row?.request_id ?? "");
+    return {
+      entry,
+      madeAt: row === undefined ? undefined : Number(row.made_at),
+      request: id === undefined ? undefined : await queue.find(id),
+    };
+  }
+
+  function mayMake({ entry, madeAt, request }: Found): boolean {
+    if (request?.state === "succeeded" || !isSelfContained(entry)) return false;
+    return madeAt === undefined || clock.now() - madeAt > AGAIN_MS;
+  }
+
+  async function make(sample: Found, accountId: AccountId): Promise<void> {
+    const { entry } = sample;
+    const found = findEndpoint(catalog, entry.endpointId);
+    const input = Buffer.from(JSON.stringify(createSampleInput(entry)));
+    if (found.kind !== "endpoint" || !entry.validateInput(input).ok) return;
+    const now = clock.now();
+    const id = createRequestId(now);
+    const url = new URL("http://sample.invalid/");
+    const read = readRequestOptions(new Request(url, { method: "POST" }), url, now);
+    if (read.kind !== "options") return;
+    const outcome = await queue.enqueue({
+      ...read.options,
+      ...describeTarget(found),
+      id,
+      accountId,
+      keyId: null,
+      surface: "queue",
+      priority: "low",
+      tags: { sample: "true" },
+      input,
+      createdAt: now,
+    });
+    if (outcome.kind !== "enqueued") return;
+    await remember(entry, id, now);
+    sample.request = await queue.find(id);
+    live.wake(entry.endpointId);
+    live.publish({
+      type: "changed",
+      requestId: id,
+      accountId,
+      endpointId: entry.endpointId,
+      state: "queued",
+    });
+    logger.info({ endpointId: entry.endpointId, requestId: id }, "a sample is made");
+  }
+
+  async function remember(entry: CatalogEntry, id: RequestId, now: number): Promise<void> {
+    await database.transaction((tx) =>
+      tx.run(
+        `INSERT INTO samples (endpoint_id, model_version, request_id, made_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (endpoint_id, model_version) DO UPDATE
+         SET request_id = excluded.request_id, made_at = excluded.made_at`,
+        [entry.endpointId, describeVersion(entry), id, Math.round(now)],
+      ),
+    );
+  }
+
+  async function format(
+    { entry, request }: Found,
+    filesBase: string,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const isReady = request?.state === "succeeded";
+    const payloads = isReady ? await readPayloads(queue, request.id, filesBase) : {};
+    const state = describeState(request, payloads.json_output !== undefined);
+    return {
+      endpoint_id: entry.endpointId,
+      state,
+      request_id: state === "none" ? null : (request?.id ?? null),
+      input: payloads.json_input ?? null,
+      output: payloads.json_output ?? null,
+      inference_time: isReady ? request.inferenceSeconds : null,
+    };
+  }
+}
+
+function describeState(
+  request: RequestRecord | undefined,
+  hasOutput: boolean,
+): "none" | "making" | "ready" | "failed" {
+  if (request === undefined) return "none";
+  if (isUnfinished(request)) return "making";
+  if (request.state !== "succeeded") return "failed";
+  return hasOutput ? "ready" : "none";
+}
+
+function isUnfinished(request: RequestRecord | undefined): boolean {
+  return request?.state === "queued" || request?.state === "running";
+}
+
+/** An input with an address may lead to a file that is not there, and to a machine that was not asked for. */
+function isSelfContained(entry: CatalogEntry): boolean {
+  return !/"https?:\/\//i.test(JSON.stringify(createSampleInput(entry)));
+}
+
+/** Changes when another model answers, or the same one is asked otherwise. */
+function describeVersion(entry: CatalogEntry): string {
+  const { name, version } = entry.manifest.model;
+  const input = createHash("sha256")
+    .update(JSON.stringify(createSampleInput(entry)))
+    .digest("hex");
+  return `${name}@${version} ${input.slice(0, 12)}`;
+}
