@@ -253,7 +253,7 @@ test(`${ROUNDS} malformed calls are answered 2xx or 4xx, with a reason, and the 
   assert.equal((await gateway.call("/health")).status, 200);
 });
 
-test("huge and deep JSON ends as a 422 result within seconds", async () => {
+test("huge and deep JSON ends as a 422 result within seconds of CPU", async () => {
   const deep = (depth: number): string => `${"[".repeat(depth)}${"]".repeat(depth)}`;
   for (const body of [
     deep(100_000),
@@ -261,12 +261,14 @@ test("huge and deep JSON ends as a 422 result within seconds", async () => {
     `{${'"a":1,'.repeat(100_000)}"prompt":1}`,
     `{"prompt":"${"x".repeat(1_500_000)}","count":"${"9".repeat(400_000)}"}`,
   ]) {
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     const submitted = await gateway.call("/queue/test/echo", { method: "POST", body });
     assert.equal(submitted.status, 200);
     const result = await gateway.call(submitted.json.response_url);
     assert.equal(result.status, 422);
     assert.ok(result.text.length < 20_000, `${result.text.length} bytes`);
-    assert.ok(performance.now() - startedAt < 5_000);
+    // CPU time: the gateway is in this process, and a busy machine is not its fault.
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 5e6, `${(user + system) / 1e6} s of CPU`);
   }
 });
