@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "./testing/read-greeting.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const CARD = fileURLToPath(new URL("./fixtures/card.ts", import.meta.url));
@@ -72,20 +72,7 @@ async function serve(dataDir: string, extra: readonly string[] = []): Promise<Se
     ...extra,
   ];
   const child = start(words, {}, SERVER_LIMIT_MS);
-  let errors = "";
-  child.stderr!.on("data", (chunk: Buffer) => {
-    errors += chunk.toString();
-  });
-  const greeting: string[] = [];
-  for await (const line of createInterface({ input: child.stdout! })) {
-    greeting.push(line);
-    if (line.trimStart().startsWith("try")) break;
-  }
-  const url = greeting
-    .map((line) => /^listening on (\S+)$/.exec(line)?.[1])
-    .find((found) => found !== undefined);
-  if (url === undefined) throw new Error(`The server did not start: ${errors}`);
-  child.stdout!.resume();
+  const { url, lines: greeting } = await readGreeting(child);
   return {
     url,
     greeting,

@@ -11,10 +11,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "./testing/read-greeting.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const MODEL = fileURLToPath(new URL("./fixtures/slow-card.ts", import.meta.url));
@@ -44,17 +44,8 @@ async function start(dataDir: string): Promise<Server> {
     ],
     { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, SLUICE_LEASE: "2s" } },
   );
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors = (errors + chunk.toString()).slice(-4000);
-  });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const url = /^listening on (\S+)$/.exec(line)?.[1];
-    if (url === undefined) continue;
-    child.stdout.resume();
-    return { url, process: child };
-  }
-  throw new Error(`The server did not start again: ${errors}`);
+  const { url } = await readGreeting(child);
+  return { url, process: child };
 }
 
 async function kill(server: Server): Promise<void> {

@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createDiffusionFolder } from "@sluice/runtime/testing/diffusion-folder";
 import sharp from "sharp";
+import { waitForOrigin } from "./testing/wait-for-origin.ts";
 
 let dir = "";
 let server: ChildProcess;
@@ -78,15 +79,4 @@ async function run(
   const body = (await response.json()) as Record<string, unknown>;
   assert.equal(response.status, 200, JSON.stringify(body));
   return { headers: response.headers, body };
-}
-
-async function waitForOrigin(child: ChildProcess): Promise<string> {
-  let text = "";
-  child.stdout?.setEncoding("utf8");
-  for await (const chunk of child.stdout ?? []) {
-    text += String(chunk);
-    const found = /listening on (http:\/\/\S+)/.exec(text)?.[1];
-    if (found !== undefined) return found;
-  }
-  throw new Error(`the server ended: ${text}`);
 }

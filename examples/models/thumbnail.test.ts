@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
+import { waitForOrigin } from "./testing/wait-for-origin.ts";
 
 /** A model in a folder of its own, without any package installed beside it. */
 const OUTSIDE = `
@@ -141,15 +142,4 @@ async function run(
   });
   const body = (await response.json()) as Record<string, unknown>;
   return { status: response.status, headers: response.headers, body };
-}
-
-async function waitForOrigin(child: ChildProcess): Promise<string> {
-  let text = "";
-  child.stdout?.setEncoding("utf8");
-  for await (const chunk of child.stdout ?? []) {
-    text += String(chunk);
-    const found = /listening on (http:\/\/\S+)/.exec(text)?.[1];
-    if (found !== undefined) return found;
-  }
-  throw new Error(`the server ended: ${text}`);
 }

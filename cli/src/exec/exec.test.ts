@@ -8,9 +8,9 @@ import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "../testing/read-greeting.ts";
 import { openPrivateAuthority } from "./private-authority.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
@@ -70,13 +70,7 @@ before(async () => {
   data = await mkdtemp(join(tmpdir(), "sluice-exec-test-"));
   server = start(["serve", "--port", "0", "--data", data, "--no-shipped", CARD, "--log-level", "error"]);
   server.stderr!.pipe(process.stderr);
-  for await (const line of createInterface({ input: server.stdout! })) {
-    const found = /^listening on (\S+)$/.exec(line)?.[1];
-    if (found === undefined) continue;
-    url = found;
-    break;
-  }
-  server.stdout!.resume();
+  ({ url } = await readGreeting(server));
   firstKey = (await readFile(join(data, "first-key"), "utf8")).trim();
 });
 after(async () => {
