@@ -6,6 +6,7 @@ import { fitPicture, type Size } from "../images/fit-picture.ts";
 import { type Planes, SIGNED, toPicture, toPlanes } from "../images/planes.ts";
 import type { Provider } from "../sessions/choose-provider.ts";
 import { findProvider, openOnnxSession } from "../sessions/open-onnx-session.ts";
+import type { EngineOverrides } from "../weights/engine-overrides.ts";
 import { getFolderVersion } from "../weights/folder-version.ts";
 import { type ModelFolder, readModelFolder } from "../weights/model-folder.ts";
 import { type OnnxFileFacts, scanOnnxFile } from "../weights/scan-onnx-file.ts";
@@ -36,6 +37,8 @@ export interface DiffusionEngineOptions {
   readonly availableBytes?: number;
   /** Longest a request may take on the processor, in seconds, by an estimate; default one hour. */
   readonly longestSeconds?: number;
+  /** What the model can be asked for, where its `engine.json` says nothing else; default what the family allows. */
+  readonly limits?: DiffusionLimits;
   /** Hears what happens while the model loads. */
   readonly log?: (message: string) => void;
   /** Monotonic milliseconds; default `performance.now`. */
@@ -49,7 +52,7 @@ export interface DiffusionEngineOptions {
  */
 export async function openDiffusionEngine(options: DiffusionEngineOptions): Promise<Engine> {
   const { name, threads, provider: wanted = "auto", log = () => {}, now = () => performance.now() } = options;
-  const folder = await readModelFolder(options.folder);
+  const folder = withLimits(await readModelFolder(options.folder), options.limits);
   const facts = new Map<string, OnnxFileFacts>();
   for (const path of Object.values(folder.graphs)) facts.set(path, await scanOnnxFile(path));
   const provider = await findProvider(wanted, log);
@@ -65,7 +68,7 @@ export async function openDiffusionEngine(options: DiffusionEngineOptions): Prom
   });
   try {
     const pipeline = await createPipeline(folder, components);
-    const version = getDiffusionVersion(options.folder, wanted);
+    const version = getDiffusionVersion(options.folder, wanted, options.limits);
     log(`${name}@${version} (${folder.family}) runs on ${provider}`);
     return new DiffusionEngine({
       pipeline,
@@ -88,8 +91,16 @@ export async function openDiffusionEngine(options: DiffusionEngineOptions): Prom
  * The version of the model in a folder, before it is loaded. With `auto` it does not say which provider will
  * compute: name one where the same seed has to give the same bytes on several machines.
  */
-export function getDiffusionVersion(folder: string, provider = "auto"): string {
-  return getFolderVersion(folder, [PIPELINE_REVISION, provider]);
+export function getDiffusionVersion(folder: string, provider = "auto", limits?: DiffusionLimits): string {
+  const facts = limits === undefined ? [] : [JSON.stringify(limits)];
+  return getFolderVersion(folder, [PIPELINE_REVISION, provider, ...facts]);
+}
+
+/** Limits that a catalog or an operator states. */
+export type DiffusionLimits = Pick<EngineOverrides, "steps" | "guidance" | "maxSide" | "maxArea">;
+
+function withLimits(folder: ModelFolder, limits: DiffusionLimits = {}): ModelFolder {
+  return { ...folder, overrides: { ...limits, ...folder.overrides } };
 }
 
 /** A preview is worth sending only as often as someone can look. */

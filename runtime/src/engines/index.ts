@@ -1,6 +1,7 @@
 export { getModelVersion, getTinyModelVersion } from "../weights/model-version.ts";
 export {
   type DiffusionEngineOptions,
+  type DiffusionLimits,
   getDiffusionVersion,
   openDiffusionEngine,
 } from "./diffusion-engine.ts";

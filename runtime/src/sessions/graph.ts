@@ -64,8 +64,7 @@ export interface GraphNames {
  */
 export function createGraph(session: Session, signature: Signature, names: GraphNames = {}): Graph {
   const inputOf = (name: string) => names.inputs?.[name] ?? name;
-  const outputOf = (name: string) => names.outputs?.[name] ?? name;
-  checkSignature(session, signature, inputOf, outputOf);
+  checkSignature(session, signature, names);
   const infos = new Map(
     [...signature.inputs, ...(signature.optional ?? [])].flatMap((name) => {
       const info = session.inputs.find((input) => input.name === inputOf(name));
@@ -130,12 +129,21 @@ export function createGraph(session: Session, signature: Signature, names: Graph
   };
 }
 
-function checkSignature(
-  session: Session,
+/**
+ * Whether a graph has the inputs and outputs of its family.
+ * @throws EngineError with a list of what was found and what was expected
+ */
+export function checkSignature(
+  session: {
+    readonly path: string;
+    readonly inputs: readonly { readonly name: string }[];
+    readonly outputs: readonly { readonly name: string }[];
+  },
   { inputs, optional = [], outputs }: Signature,
-  inputOf: (name: string) => string,
-  outputOf: (name: string) => string,
+  names: GraphNames = {},
 ): void {
+  const inputOf = (name: string) => names.inputs?.[name] ?? name;
+  const outputOf = (name: string) => names.outputs?.[name] ?? name;
   const found = session.inputs.map((info) => info.name);
   const known = new Set([...inputs, ...optional].map(inputOf));
   const returned = session.outputs.map((info) => info.name);

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } f
 import { join } from "node:path";
 import { EngineError } from "../engines/engine.ts";
 import { GRAPH_OPTIMIZATION } from "../sessions/open-onnx-session.ts";
+import { RECEIPT } from "./installed-models.ts";
 import { ONNX_RUNTIME } from "./model-version.ts";
 
 /**
@@ -16,7 +17,7 @@ export function getFolderVersion(folder: string, facts: readonly (string | numbe
   const hash = createHash("sha256").update([...facts, ONNX_RUNTIME, GRAPH_OPTIMIZATION].join("\n"));
   try {
     const names = readdirSync(folder, { recursive: true, encoding: "utf8", withFileTypes: true })
-      .filter((entry) => !entry.isDirectory() && RELEVANT.test(entry.name))
+      .filter((entry) => !entry.isDirectory() && RELEVANT.test(entry.name) && entry.name !== RECEIPT)
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
     for (const path of names) addFile(hash, path.slice(folder.length).replaceAll("\\", "/"), path);

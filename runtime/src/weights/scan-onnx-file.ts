@@ -12,6 +12,15 @@ export interface OnnxFileFacts {
   readonly halfBytes: number;
   /** Files beside it that hold weights, as paths. */
   readonly externalFiles: readonly string[];
+  readonly inputs: readonly GraphPort[];
+  readonly outputs: readonly GraphPort[];
+}
+
+/** An input or output of the graph; weights that old exports list as inputs are left out. */
+export interface GraphPort {
+  readonly name: string;
+  /** Number of onnx.proto's element type; 0 for what is no tensor. */
+  readonly type: number;
 }
 
 /**
@@ -23,8 +32,9 @@ export interface OnnxFileFacts {
 export async function scanOnnxFile(path: string): Promise<OnnxFileFacts> {
   const reader = await openReader(path);
   const tensors: TensorFacts[] = [];
+  const ports = { inputs: [] as GraphPort[], outputs: [] as GraphPort[] };
   try {
-    await scanMessage(reader, { start: 0, end: reader.size, kind: "model", tensors });
+    await scanMessage(reader, { start: 0, end: reader.size, kind: "model", tensors, ports });
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
     if ((await reader.readText(0, Math.min(reader.size, LFS_POINTER.length))) === LFS_POINTER)
@@ -47,6 +57,8 @@ export async function scanOnnxFile(path: string): Promise<OnnxFileFacts> {
     parameters: tensors.reduce((sum, tensor) => sum + countParameters(tensor), 0),
     halfBytes: tensors.reduce((sum, { type, elements }) => sum + (type === FLOAT16 ? 2 * elements : 0), 0),
     externalFiles: [...external.keys()],
+    inputs: ports.inputs.filter((port) => !tensors.some((tensor) => tensor.name === port.name)),
+    outputs: ports.outputs,
   };
 }
 
@@ -67,11 +79,29 @@ function countParameters({ type, elements }: TensorFacts): number {
   return type === UINT8 ? 2 * elements : elements;
 }
 
-type Kind = "model" | "graph" | "node" | "attribute" | "function" | "sparse" | "tensor" | "entry";
+type Kind =
+  | "model"
+  | "main"
+  | "input"
+  | "output"
+  | "type"
+  | "tensorType"
+  | "graph"
+  | "node"
+  | "attribute"
+  | "function"
+  | "sparse"
+  | "tensor"
+  | "entry";
 
 /** Which fields lead to tensors; everything else is skipped. */
 const CHILDREN: Readonly<Record<Kind, Readonly<Record<number, Kind>>>> = {
-  model: { 7: "graph", 25: "function" },
+  model: { 7: "main", 25: "function" },
+  main: { 1: "node", 5: "tensor", 11: "input", 12: "output", 15: "sparse" },
+  input: { 2: "type" },
+  output: { 2: "type" },
+  type: { 1: "tensorType" },
+  tensorType: {},
   graph: { 1: "node", 5: "tensor", 15: "sparse" },
   function: { 7: "node", 11: "attribute" },
   node: { 5: "attribute" },
@@ -87,14 +117,17 @@ interface Span {
   readonly kind: Kind;
   readonly tensors: TensorFacts[];
   readonly tensor?: TensorFacts;
+  readonly ports: { readonly inputs: GraphPort[]; readonly outputs: GraphPort[] };
+  readonly port?: { name: string; type: number };
   readonly depth?: number;
 }
 
 async function scanMessage(reader: Reader, span: Span): Promise<void> {
-  const { kind, end, tensors, depth = 0 } = span;
+  const { kind, end, tensors, ports, depth = 0 } = span;
   if (depth > 64) throw new RangeError("it is nested too deeply");
   const tensor: TensorFacts | undefined =
     kind === "tensor" ? { name: "", type: 0, elements: 1, external: new Map() } : span.tensor;
+  const port = kind === "input" || kind === "output" ? { name: "", type: 0 } : span.port;
   let at = span.start;
   let key = "";
   let value = "";
@@ -109,6 +142,7 @@ async function scanMessage(reader: Reader, span: Span): Promise<void> {
         if (id === 1) tensor.elements *= number.value;
         if (id === 2) tensor.type = number.value;
       }
+      if (kind === "tensorType" && port !== undefined && id === 1) port.type = number.value;
     } else if (wire === 1) at += 8;
     else if (wire === 5) at += 4;
     else if (wire === 2) {
@@ -122,9 +156,13 @@ async function scanMessage(reader: Reader, span: Span): Promise<void> {
           end: to,
           kind: child,
           tensors,
+          ports,
           depth: depth + 1,
           ...(tensor === undefined ? {} : { tensor }),
+          ...(port === undefined ? {} : { port }),
         });
+      else if ((kind === "input" || kind === "output") && port !== undefined && id === 1)
+        port.name = await reader.readText(from, to);
       else if (kind === "tensor" && tensor !== undefined && id === 8)
         tensor.name = await reader.readText(from, to);
       else if (kind === "tensor" && tensor !== undefined && id === 1)
@@ -141,6 +179,8 @@ async function scanMessage(reader: Reader, span: Span): Promise<void> {
   if (at !== end) throw new RangeError(`a part of it ends at byte ${at} instead of ${end}`);
   if (kind === "entry") tensor?.external.set(key, value);
   if (kind === "tensor" && tensor !== undefined) tensors.push(tensor);
+  if (kind === "input" && port !== undefined) ports.inputs.push(port);
+  if (kind === "output" && port !== undefined) ports.outputs.push(port);
 }
 
 /** Sizes of the files that tensors refer to, by path. */

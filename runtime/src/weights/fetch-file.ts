@@ -1,0 +1,245 @@
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Hub, openRemote, type RemoteFile, sleep } from "./hub.ts";
+import { WeightsError } from "./weights-error.ts";
+
+export interface FetchedFile {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface FetchOptions {
+  readonly hub: Hub;
+  readonly signal: AbortSignal;
+  /** Told of bytes that are on disk now: those of an earlier try, then every piece. Negative when some were thrown away. */
+  readonly onBytes: (count: number, isFetched: boolean) => void;
+}
+
+/**
+ * Fetches a file to `target` in a way that may be cut off at any point. Bytes go to `target.part`; a later call goes on
+ * at its end if the file is still the same there (If-Range with its ETag). Length and hashes are checked while the
+ * bytes pass, and only a whole, right file gets its name.
+ *
+ * @throws WeightsError: it is not there, it is not what was promised, the disk is full; the signal's reason
+ */
+export async function fetchFile(
+  file: RemoteFile,
+  target: string,
+  { hub, signal, onBytes }: FetchOptions,
+): Promise<FetchedFile> {
+  const part = `${target}.part`;
+  const mark = `${target}.part.etag`;
+  await mkdir(dirname(target), { recursive: true });
+  const handle = await open(part, "a+");
+  try {
+    let tries = 0;
+    const progress = await readPart(handle, file);
+    onBytes(progress.bytes, false);
+    const restart = async (): Promise<void> => {
+      onBytes(-progress.bytes, false);
+      await handle.truncate(0);
+      Object.assign(progress, createProgress(file));
+    };
+    let wasResumed = progress.bytes > 0;
+    let lastError: unknown = new Error("it ends too early");
+    for (;;) {
+      const before = progress.bytes;
+      try {
+        const isWhole = await fetchRest(file, handle, progress, { hub, signal, onBytes, mark, restart });
+        if (isWhole) {
+          const problem = findProblem(file, progress);
+          if (problem === undefined) break;
+          await restart();
+          // What lay here from before may be what is wrong.
+          if (!wasResumed) throw problem;
+          wasResumed = false;
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof WeightsError) throw error;
+        if (isDiskError(error)) throw describeDiskError(error, part);
+        lastError = error;
+      }
+      tries = progress.bytes > before ? 0 : tries + 1;
+      if (tries >= TRIES) throw describeBreak(file, lastError);
+      if (tries > 0) await sleep((hub.retryMs ?? RETRY_MS) * 2 ** tries, signal);
+    }
+    await handle.sync();
+    await rename(part, target);
+    await rm(mark, { force: true });
+    return { bytes: progress.bytes, sha256: progress.sha256.digest("hex") };
+  } catch (error) {
+    if (isDiskError(error)) throw describeDiskError(error, part);
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+const TRIES = 5;
+const RETRY_MS = 1_000;
+const IDLE_MS = 60_000;
+
+interface Progress {
+  bytes: number;
+  sha256: Hash;
+  /** Only where the length is known beforehand: git puts it first. */
+  git: Hash | undefined;
+}
+
+function createProgress({ bytes, gitOid }: RemoteFile): Progress {
+  const isGit = gitOid !== undefined && bytes !== undefined;
+  return {
+    bytes: 0,
+    sha256: createHash("sha256"),
+    git: isGit ? createHash("sha1").update(`blob ${bytes}\0`) : undefined,
+  };
+}
+
+/** Reads what an earlier try left, because hashes begin at the first byte. */
+async function readPart(handle: FileHandle, file: RemoteFile): Promise<Progress> {
+  const progress = createProgress(file);
+  const { size } = await handle.stat();
+  const chunk = Buffer.alloc(1 << 20);
+  while (progress.bytes < size) {
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, progress.bytes);
+    if (bytesRead === 0) break;
+    add(progress, chunk.subarray(0, bytesRead));
+  }
+  return progress;
+}
+
+function add(progress: Progress, chunk: Uint8Array): void {
+  progress.bytes += chunk.length;
+  progress.sha256.update(chunk);
+  progress.git?.update(chunk);
+}
+
+/** One answer's worth. @returns whether the file is whole now */
+async function fetchRest(
+  file: RemoteFile,
+  handle: FileHandle,
+  progress: Progress,
+  options: FetchOptions & { readonly mark: string; readonly restart: () => Promise<void> },
+): Promise<boolean> {
+  const { hub, signal, onBytes, mark, restart } = options;
+  if (progress.bytes > 0 && progress.bytes === file.bytes) return true;
+  if (file.bytes !== undefined && progress.bytes > file.bytes) await restart();
+  const etag = progress.bytes === 0 ? undefined : await readFile(mark, "utf8").catch(() => undefined);
+  // Without a strong ETag nobody can say whether it is still the same file, except a hash that is known beforehand.
+  if (progress.bytes > 0 && etag === undefined && file.sha256 === undefined) await restart();
+  const headers: Record<string, string> =
+    progress.bytes === 0
+      ? {}
+      : { range: `bytes=${progress.bytes}-`, ...(etag === undefined ? {} : { "if-range": etag }) };
+
+  const idle = new AbortController();
+  const idleMs = hub.idleMs ?? IDLE_MS;
+  const giveUp = (): void => idle.abort(new Error(`nothing came for ${idleMs} ms`));
+  const response = await openRemote(hub, file.url, {
+    signal: AbortSignal.any([signal, idle.signal]),
+    headers,
+  });
+  if (response.status === 416) {
+    await response.body?.cancel();
+    await restart();
+    return false;
+  }
+  if (progress.bytes > 0 && !continuesAt(response, progress.bytes)) await restart();
+  const newEtag = response.headers.get("etag");
+  if (newEtag?.startsWith('"')) await writeFile(mark, newEtag);
+  else await rm(mark, { force: true });
+  let timer = setTimeout(giveUp, idleMs);
+  try {
+    for await (const chunk of response.body ?? []) {
+      clearTimeout(timer);
+      if (file.bytes !== undefined && progress.bytes + chunk.length > file.bytes) {
+        await restart();
+        throw new WeightsError(
+          `${file.url} is longer than the ${file.bytes} bytes that the hub says it has.`,
+          {
+            next: ["Its source is damaged or was changed. Try again later, or another mirror (SLUICE_HUB)."],
+          },
+        );
+      }
+      await writeAll(handle, chunk);
+      add(progress, chunk);
+      onBytes(chunk.length, true);
+      timer = setTimeout(giveUp, idleMs);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  const whole = file.bytes ?? readTotal(response);
+  return whole === undefined || progress.bytes >= whole;
+}
+
+function continuesAt(response: Response, at: number): boolean {
+  return (
+    response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${at}-`) === true
+  );
+}
+
+/** Length of the whole file as an answer tells it. */
+function readTotal({ status, headers }: Response): number | undefined {
+  if (status === 206) {
+    const total = /\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
+    return total === undefined ? undefined : Number(total);
+  }
+  const length = headers.get("content-length");
+  return length === null ? undefined : Number(length);
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length; )
+    done += (await handle.write(chunk, done, chunk.length - done)).bytesWritten;
+}
+
+function findProblem(file: RemoteFile, progress: Progress): WeightsError | undefined {
+  const sha256 = progress.sha256.copy().digest("hex");
+  const gitOid = progress.git?.copy().digest("hex");
+  const isRight =
+    (file.sha256 === undefined || file.sha256 === sha256) &&
+    (file.gitOid === undefined || gitOid === undefined || file.gitOid === gitOid);
+  if (isRight) return undefined;
+  const [found, expected] = file.sha256 === undefined ? [gitOid, file.gitOid] : [sha256, file.sha256];
+  return new WeightsError(
+    `${file.path} is not what it should be: its hash is ${found}, expected was ${expected}. It was thrown away.`,
+    {
+      next: [
+        "Pull again. If it happens twice, its source is damaged or was changed:",
+        "take another mirror (SLUICE_HUB) or another revision.",
+      ],
+    },
+  );
+}
+
+function isDiskError(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EIO"].includes((error as { code?: string }).code ?? "");
+}
+
+export function describeDiskError(cause: unknown, path: string): WeightsError {
+  const { code } = cause as { code?: string };
+  const isFull = code === "ENOSPC" || code === "EDQUOT";
+  return new WeightsError(
+    isFull ? `The disk is full while ${path} is written.` : `${path} cannot be written: ${code}.`,
+    {
+      next: isFull
+        ? [
+            "Free some space, or keep weights elsewhere with SLUICE_WEIGHTS=DIR.",
+            "Then pull again: it goes on where it stopped.",
+          ]
+        : ["Make the folder writable, or keep weights elsewhere with SLUICE_WEIGHTS=DIR."],
+      cause,
+    },
+  );
+}
+
+function describeBreak(file: RemoteFile, error: unknown): WeightsError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new WeightsError(`The connection breaks again and again while ${file.path} is fetched: ${why}.`, {
+    next: ["What was fetched is kept. Pull again to go on."],
+    cause: error,
+  });
+}

@@ -1,0 +1,408 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { createDiffusionFolder } from "../testing/diffusion-folder.ts";
+import { type HubServer, startHubServer } from "../testing/hub-server.ts";
+import { writeSafetensors } from "../testing/weights-files.ts";
+import type { Hub } from "./hub.ts";
+import { findInstalledModel, listInstalledModels } from "./installed-models.ts";
+import { parseModelSource } from "./model-source.ts";
+import {
+  deleteModelFiles,
+  listUnfinishedPulls,
+  type PulledModel,
+  type PullOptions,
+  pullModel,
+} from "./pull-model.ts";
+import { WeightsError } from "./weights-error.ts";
+
+let server: HubServer;
+let weightsDir = "";
+
+beforeEach(async () => {
+  server = await startHubServer();
+  weightsDir = await mkdtemp(join(tmpdir(), "sluice-weights-"));
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  await rm(weightsDir, { recursive: true, force: true });
+});
+
+const REPOSITORY = "acme/tiny-flux";
+const BIG = "transformer/model.onnx_data";
+/** Weights that nobody reads, of several pieces. */
+const BYTES = randomBytes(700_000);
+
+interface Change extends Partial<PullOptions> {
+  readonly hub?: Hub;
+}
+
+function hub(fields: Partial<Hub> = {}): Hub {
+  return { url: server.url, token: undefined, isOffline: false, retryMs: 1, idleMs: 2_000, ...fields };
+}
+
+function pull(asked: string, change: Change = {}): Promise<PulledModel> {
+  const used = change.hub ?? hub();
+  return pullModel({
+    name: "m",
+    source: parseModelSource(asked, used),
+    asked,
+    weightsDir,
+    hub: used,
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    isLicenseAccepted: false,
+    ...change,
+  });
+}
+
+/** A model of the real layout with a big file beside it. */
+async function putModel(): Promise<void> {
+  await using folder = await createDiffusionFolder("flux", { variant: "schnell" });
+  await server.putFolder(REPOSITORY, folder.path, "apache-2.0");
+  server.put(REPOSITORY, { [BIG]: BYTES, ".gitattributes": "x", "picture.png": "x" });
+}
+
+async function assertWhole(): Promise<void> {
+  const path = join(weightsDir, "m");
+  assert.equal(sha256(await readFile(join(path, BIG))), sha256(BYTES));
+  const model = await findInstalledModel(weightsDir, "m");
+  assert(model !== undefined);
+  for (const file of model.files)
+    assert.equal(sha256(await readFile(join(path, file.path))), file.sha256, file.path);
+  const left = (await readdir(path, { recursive: true })).filter((name) => /\.(part|etag)$/.test(name));
+  assert.deepEqual(left, []);
+}
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+const sentOf = (name: string) =>
+  server.seen.filter(({ path }) => path.endsWith(name)).reduce((sum, { sent }) => sum + sent, 0);
+
+function says(message: RegExp, next?: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert(error instanceof WeightsError, String((error as Error).stack));
+    assert.match(error.message, message);
+    if (next !== undefined) assert.match(error.next.join("\n"), next);
+    return true;
+  };
+}
+
+describe("a pull", () => {
+  test("brings what a model needs, with its licence, commit and hashes, and knows it again", async () => {
+    await putModel();
+    const { model, isNew } = await pull(`hf:${REPOSITORY}`);
+    assert(isNew);
+    assert.deepEqual(
+      [model.engine, model.family, model.license, model.terms],
+      ["onnx", "flux", "apache-2.0", "open"],
+    );
+    assert.match(model.source.repositories[0]?.commit ?? "", /^[0-9a-f]{40}$/);
+    const paths = model.files.map(({ path }) => path);
+    assert(paths.includes("model_index.json") && paths.includes(BIG));
+    assert(!paths.includes("picture.png") && !paths.includes(".gitattributes"));
+    await assertWhole();
+    server.forget();
+    assert.equal((await pull(`hf:${REPOSITORY}`)).isNew, false);
+    assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);
+    assert.deepEqual(
+      (await listInstalledModels(weightsDir)).map(({ name }) => name),
+      ["m"],
+    );
+  });
+
+  test("takes the addresses that people copy", async () => {
+    await putModel();
+    server.put(REPOSITORY, { "one.safetensors": writeSafetensors(["double_blocks.0.x", "vae.x"]) });
+    for (const asked of [
+      `${server.url}/${REPOSITORY}`,
+      `https://huggingface.co/${REPOSITORY}/tree/main`,
+      `hf:${REPOSITORY}@main`,
+    ])
+      assert.equal((await pull(asked)).model.family, "flux");
+    for (const asked of [
+      `https://huggingface.co/${REPOSITORY}/blob/main/one.safetensors`,
+      `hf:${REPOSITORY}/one.safetensors`,
+      `${server.url}/${REPOSITORY}/resolve/main/one.safetensors`,
+    ]) {
+      const { model } = await pull(asked, { name: "one", isForced: true });
+      assert.deepEqual([model.engine, model.roles], ["sd-server", { model: "one.safetensors" }]);
+    }
+  });
+
+  test("goes on after a broken connection without asking for a byte twice", async () => {
+    await putModel();
+    server.setTrouble(BIG, { breakAfter: 200_000, times: 2 });
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+    const ranges = server.seen.filter(({ path, server: on }) => on === "cdn" && path.endsWith(BIG));
+    assert.equal(ranges.length, 3);
+    // What was on its way when the connection broke may be lost with it.
+    for (const { range, ifRange } of ranges.slice(1)) {
+      assert.match(range ?? "", /^bytes=\d+-$/);
+      assert.match(ifRange ?? "", /^"/);
+    }
+    const starts = ranges.map(({ range }) => Number(/\d+/.exec(range ?? "0")?.[0] ?? 0));
+    assert.deepEqual(
+      starts,
+      [...starts].sort((a, b) => a - b),
+    );
+    assert((starts[2] as number) > (starts[1] as number));
+  });
+
+  test("gives up a connection that says nothing, and asks again", async () => {
+    await putModel();
+    server.setTrouble(BIG, { stallAfter: 100_000, times: 1 });
+    await pull(`hf:${REPOSITORY}`, { hub: hub({ idleMs: 150 }) });
+    await assertWhole();
+  });
+
+  test("begins again when the file has become another one", async () => {
+    await putModel();
+    const other = randomBytes(650_000);
+    server.setTrouble(BIG, { breakAfter: 200_000, times: 1 });
+    const stopped = new AbortController();
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`, {
+        signal: stopped.signal,
+        parallel: 1,
+        onProgress: ({ files }) => {
+          if ((files.find(({ path }) => path === BIG)?.doneBytes ?? 0) > 100_000)
+            stopped.abort(new Error("stop"));
+        },
+      }),
+      /stop/,
+    );
+    server.setTrouble(BIG, undefined);
+    server.put(REPOSITORY, { [BIG]: other });
+    await pull(`hf:${REPOSITORY}`);
+    assert.equal(sha256(await readFile(join(weightsDir, "m", BIG))), sha256(other));
+  });
+
+  test("takes up what an interrupted pull left", async () => {
+    await putModel();
+    const stopped = new AbortController();
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`, {
+        signal: stopped.signal,
+        onProgress: ({ files }) => {
+          if ((files.find(({ path }) => path === BIG)?.doneBytes ?? 0) > 300_000)
+            stopped.abort(new Error("stop"));
+        },
+      }),
+      /stop/,
+    );
+    assert(!existsSync(join(weightsDir, "m")));
+    const [left] = await listUnfinishedPulls(weightsDir);
+    assert(left !== undefined && left.name === "m" && left.bytes > 300_000);
+    const part = await stat(join(weightsDir, ".pulling/m", `${BIG}.part`));
+    server.forget();
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+    const again = server.seen.find(({ path, server: on }) => on === "cdn" && path.endsWith(BIG));
+    assert.equal(again?.range, `bytes=${part.size}-`);
+    assert.equal(sentOf(BIG), BYTES.length - part.size);
+    assert.deepEqual(await listUnfinishedPulls(weightsDir), []);
+  });
+
+  test("that is killed is taken up by the next one", async () => {
+    await putModel();
+    server.setTrouble(BIG, { delayMs: 20 });
+    const child = fork(fileURLToPath(new URL("../testing/pull-child.ts", import.meta.url)), [
+      server.url,
+      weightsDir,
+      `hf:${REPOSITORY}`,
+    ]);
+    await waitForPart(child);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const part = await stat(join(weightsDir, ".pulling/m", `${BIG}.part`));
+    assert(part.size > 0 && part.size < BYTES.length);
+    server.setTrouble(BIG, undefined);
+    server.forget();
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+    assert.equal(sentOf(BIG), BYTES.length - part.size);
+    // Files that were whole are not fetched at all.
+    const whole = server.seen.filter(({ path }) => path.includes("/resolve/") && !path.endsWith(BIG));
+    assert(whole.length < 20);
+  });
+
+  test("refuses a second one of the same model, and not one of another", async () => {
+    await putModel();
+    server.setTrouble(BIG, { delayMs: 20 });
+    const first = pull(`hf:${REPOSITORY}`);
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`),
+      says(/m is being pulled by another process/, /goes on where/),
+    );
+    server.setTrouble(BIG, undefined);
+    await pull(`hf:${REPOSITORY}`, { name: "n" });
+    await first;
+  });
+
+  test("throws a file with a wrong hash away and says so", async () => {
+    await putModel();
+    server.setTrouble(BIG, { corrupt: true });
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/onnx_data is not what it should be/, /Pull again/));
+    assert(!existsSync(join(weightsDir, "m")));
+    server.setTrouble(BIG, undefined);
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
+
+  test("checks small files too, by their git hash", async () => {
+    await putModel();
+    server.setTrouble("model_index.json", { corrupt: true });
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/model_index\.json is not what it should be/));
+  });
+
+  test("starts over once when what lay there before is wrong", async () => {
+    await putModel();
+    const folder = join(weightsDir, ".pulling/m/transformer");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(weightsDir, ".pulling/m", `${BIG}.part`), randomBytes(5_000));
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
+
+  test("waits when the hub is busy or broken, a few times", async () => {
+    await putModel();
+    server.setTrouble("list", { status: 429, headers: { "retry-after": "0" }, times: 2 });
+    server.setTrouble(BIG, { status: 503, times: 2 });
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
+
+  for (const [status, message, next] of [
+    [401, /does not exist, or may be read only with a token/, /HF_TOKEN/],
+    [403, /is not open to/, /Accept its terms at http.*acme\/tiny-flux/],
+    [404, /does not exist \(404\)/, /Check owner/],
+    [429, /wants fewer requests/, /Wait a while/],
+    [500, /answered 500 5 times/, /SLUICE_HUB names a mirror/],
+  ] as const)
+    test(`explains an answer of ${status}`, async () => {
+      server.setTrouble("list", { status, headers: { "retry-after": "0" } });
+      await assert.rejects(pull(`hf:${REPOSITORY}`), says(message, next));
+    });
+
+  test("explains that nobody answers, and that offline mode is on", async () => {
+    const url = "http://127.0.0.1:9";
+    await assert.rejects(
+      pull("hf:a/b", { hub: hub({ url }) }),
+      says(/127\.0\.0\.1:9 cannot be reached/, /NODE_USE_ENV_PROXY/),
+    );
+    await assert.rejects(
+      pull("hf:a/b", { hub: hub({ isOffline: true }) }),
+      says(/Offline mode is on/, /models pull \.\/FOLDER/),
+    );
+    assert.deepEqual(server.seen, []);
+  });
+
+  test("gives the token to the hub, never to the host that it leads to", async () => {
+    await putModel();
+    server.setToken("hf_secret");
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/may be read only with a token/));
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`, { hub: hub({ token: "hf_other" }) }),
+      says(/not open to this account/),
+    );
+    server.forget();
+    await pull(`hf:${REPOSITORY}`, { hub: hub({ token: "hf_secret" }) });
+    const on = (name: string) => server.seen.filter((request) => request.server === name);
+    assert(on("hub").every(({ authorization }) => authorization === "Bearer hf_secret"));
+    assert(on("cdn").length > 0 && on("cdn").every(({ authorization }) => authorization === undefined));
+  });
+
+  test("keeps what it has when the disk is full", { skip: !existsSync("/dev/full") }, async () => {
+    await putModel();
+    const part = join(weightsDir, ".pulling/m", `${BIG}.part`);
+    await mkdir(join(weightsDir, ".pulling/m/transformer"), { recursive: true });
+    await symlink("/dev/full", part);
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`),
+      says(/The disk is full while .*onnx_data\.part/, /SLUICE_WEIGHTS/),
+    );
+    await rm(part);
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
+
+  test("looks at the disk first", async () => {
+    await putModel();
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`, { readFreeBytes: async () => 300_000 }),
+      says(/m needs 0\.\d+ MB more on the disk, and 0\.3 MB are free/, /Nothing was fetched/),
+    );
+    assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);
+  });
+
+  test("writes nothing outside of the model's folder", async () => {
+    for (const path of [
+      "../evil.json",
+      "a/../../evil.json",
+      "/evil.json",
+      "a\\..\\evil.json",
+      "C:evil.json",
+    ]) {
+      server.put("acme/evil", { [path]: "x", "a.onnx": "x" });
+      await assert.rejects(
+        pull("hf:acme/evil"),
+        says(/leads out of its own folder/, /source that you trust/),
+      );
+    }
+    assert(!existsSync(join(weightsDir, "../evil.json")));
+  });
+
+  test("of something that is no model here says what it is, and keeps the bytes", async () => {
+    server.put("acme/lora", { "l.safetensors": writeSafetensors(["lora_unet_x.lora_up.weight"]) });
+    await assert.rejects(pull("hf:acme/lora"), says(/is a LoRA.*out of scope/, /Merge it/));
+    server.put("acme/odd", { "o.safetensors": writeSafetensors(["foo.bar"]) });
+    await assert.rejects(pull("hf:acme/odd"), says(/family that is not known here/, /--family/));
+    server.put("acme/none", { "README.md": "x" });
+    await assert.rejects(pull("hf:acme/none"), says(/neither ONNX graphs nor/));
+    server.put("acme/two", { "a.gguf": "x", "b.gguf": "y" });
+    await assert.rejects(pull("hf:acme/two"), says(/several files of weights/, /hf:acme\/two\/a\.gguf/));
+  });
+
+  test("of weights with conditions wants to hear that they are accepted", async () => {
+    await putModel();
+    server.put(REPOSITORY, {}, "flux-1-dev-non-commercial-license");
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/does not allow commercial use/, /--accept-license/));
+    const { model } = await pull(`hf:${REPOSITORY}`, { isLicenseAccepted: true });
+    assert.equal(model.terms, "non-commercial");
+  });
+
+  test("copies a folder of this machine, without a network", async () => {
+    await using folder = await createDiffusionFolder("sd3");
+    const { model } = await pull(folder.path, { hub: hub({ isOffline: true }) });
+    assert.deepEqual([model.family, model.engine], ["sd3", "onnx"]);
+    assert.equal(model.source.asked, folder.path);
+    assert(await deleteModelFiles(weightsDir, "m"));
+    assert.equal(await findInstalledModel(weightsDir, "m"), undefined);
+    assert.equal(await deleteModelFiles(weightsDir, "m"), false);
+  });
+
+  test("of a newer version links what is the same", async () => {
+    await putModel();
+    await pull(`hf:${REPOSITORY}`);
+    server.put(REPOSITORY, { "model_index.json": JSON.stringify({ _class_name: "FluxPipeline", x: 1 }) });
+    server.forget();
+    assert.equal((await pull(`hf:${REPOSITORY}`)).isNew, true);
+    assert.equal(sentOf(BIG), 0);
+    await assertWhole();
+  });
+});
+
+async function waitForPart(child: ChildProcess): Promise<void> {
+  for (;;) {
+    const [message] = await once(child, "message");
+    if (message === "half") return;
+  }
+}
