@@ -1,5 +1,6 @@
 export { backupStore } from "./backup-store.ts";
 export { generateTypes } from "./catalog/generate-types.ts";
+export type { InstalledModel, InstalledModels } from "./catalog/installed-models.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { getControlPath, sendControlCommand } from "./control/control-client.ts";
 export { type ControlCommand, listAllKeys } from "./control/control-server.ts";

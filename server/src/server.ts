@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { chmod, stat, writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ModelFileManifest } from "@sluice/runtime/model";
 import { backupStore } from "./backup-store.ts";
-import { createCatalog } from "./catalog/create-catalog.ts";
+import type { InstalledModels } from "./catalog/installed-models.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { getControlPath } from "./control/control-client.ts";
 import { startControlServer } from "./control/control-server.ts";
@@ -17,10 +16,9 @@ import { createTokenIssuer } from "./keys/create-token-issuer.ts";
 import { createLive } from "./live/create-live.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics } from "./metrics/metrics.ts";
-import { describeModelFiles } from "./runner/describe-model-files.ts";
+import { openOfferedModels } from "./offered-models.ts";
 import { startHousekeeping } from "./runner/housekeeping.ts";
 import { startRunner } from "./runner/runner.ts";
-import { createWorkerEnvironment } from "./runner/worker-environment.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, type Store } from "./store.ts";
 import { createWebhookInbox } from "./webhooks/inbox.ts";
@@ -44,6 +42,8 @@ export interface ServerOptions {
   readonly modelFiles: readonly string[];
   /** Those of them whose endpoints the others may take over. */
   readonly replaceableFiles?: readonly string[];
+  /** Models that come and go while the server runs. */
+  readonly installedModels?: InstalledModels;
   readonly logger: Logger;
   readonly version: string;
   readonly clock?: Clock;
@@ -65,13 +65,14 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   const { settings, logger, version, clock = systemClock, environment = process.env } = options;
   await using opened = new AsyncDisposableStack();
   // The store opens while the children load the model files.
-  const describing = describeModels(options, environment);
+  const describing = openOfferedModels({ ...options, environment });
   describing.catch(() => {}); // Awaited below; a store that does not open must not leave it unhandled.
   const store = opened.use(await openStore({ settings, logger, clock }));
-  const catalog = await describing;
+  const offered = await describing;
+  const { catalog } = offered;
   const live = createLive();
-  const endpointIds = catalog.list().map((entry) => entry.endpointId);
-  const metrics = createMetrics({ queue: store.queue, blobs: store.blobs, clock, endpointIds, version });
+  const listEndpointIds = () => catalog.list().map((entry) => entry.endpointId);
+  const metrics = createMetrics({ queue: store.queue, blobs: store.blobs, clock, listEndpointIds, version });
   const tokens = await createTokenIssuer({ database: store.database, clock, keys: store.keys });
   const runner = opened.use(
     await startRunner({
@@ -118,8 +119,14 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     clock,
     logger,
     isDraining: () => isDraining,
+    listInstalledModels: offered.listInstalled,
   };
-  const control = await openControl(store, logger);
+  const reloadModels = async () => {
+    const models = await offered.reload();
+    runner.update();
+    return models;
+  };
+  const control = await openControl(store, reloadModels, logger);
   if (control !== undefined) opened.use(control);
   const listener = await listen({ gateway: createGateway(context), settings, logger });
   opened.defer(() => listener.close(1_000));
@@ -135,7 +142,9 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
   const held = opened.move();
   return {
     url: listener.url,
-    endpointIds,
+    get endpointIds() {
+      return listEndpointIds();
+    },
     createdKey,
     async drain() {
       isDraining = true;
@@ -143,33 +152,6 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
-}
-
-async function describeModels(
-  { modelFiles, replaceableFiles = [] }: ServerOptions,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<ReturnType<typeof createCatalog>> {
-  const visible = createWorkerEnvironment(environment);
-  const own = modelFiles.filter((path) => !replaceableFiles.includes(path));
-  // The shipped files share what they import, so one child for all of them starts in a third of the time.
-  const groups = [modelFiles.filter((path) => replaceableFiles.includes(path)), ...own.map((path) => [path])];
-  const manifests = new Map<string, ModelFileManifest>();
-  await Promise.all(
-    groups.map(async (paths) => {
-      const found = await describeModelFiles(paths, { environment: visible });
-      for (const [index, manifest] of found.entries()) manifests.set(paths[index] ?? "", manifest);
-    }),
-  );
-  const described = await Promise.all(
-    [...manifests].map(async ([path, manifest]) => ({
-      path,
-      isReplaceable: replaceableFiles.includes(path),
-      manifest,
-      updatedAt: Math.round((await stat(path)).mtimeMs),
-    })),
-  );
-  described.sort((a, b) => modelFiles.indexOf(a.path) - modelFiles.indexOf(b.path));
-  return createCatalog(described);
 }
 
 /** The first start makes an ADMIN key; its only plaintext is a file that its owner alone may read. */
@@ -185,12 +167,16 @@ async function ensureFirstKey(store: Store): Promise<string | null> {
 /** A Unix socket's path may have about a hundred bytes; a deeper data folder does without. */
 const MAX_SOCKET_PATH_BYTES = 103;
 
-async function openControl(store: Store, logger: Logger): Promise<AsyncDisposable | undefined> {
+async function openControl(
+  store: Store,
+  reloadModels: () => Promise<unknown>,
+  logger: Logger,
+): Promise<AsyncDisposable | undefined> {
   const path = getControlPath(store.dataDir);
   if (process.platform === "win32" || Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     logger.warn(
       { path },
-      "no control socket: the path is too long; stop the server before `sluice keys` and `sluice backup`",
+      "no control socket: the path is too long; stop the server before `sluice keys`, `sluice models add` and `sluice backup`",
     );
     return undefined;
   }
@@ -199,5 +185,6 @@ async function openControl(store: Store, logger: Logger): Promise<AsyncDisposabl
     keys: store.keys,
     logger,
     backup: (folder) => backupStore(store, folder),
+    reloadModels,
   });
 }

@@ -28,6 +28,12 @@ export interface Settings {
   readonly databaseUrl: string | null;
   readonly storageUrl: string | null;
   readonly models: readonly string[];
+  /** Folder of pulled models; null: `models` in the data folder. */
+  readonly weightsDir: string | null;
+  /** Origin of the hub that models are pulled from, or of a mirror. */
+  readonly hubUrl: string;
+  /** Nothing is fetched from the hub. */
+  readonly isOffline: boolean;
   readonly logLevel: string;
   readonly threads: number;
   readonly maxBodyBytes: number;
@@ -113,6 +119,22 @@ export const SETTINGS: readonly SettingRow[] = [
   ),
   row("storageUrl", "SLUICE_STORAGE_URL", "string", null, "s3:// URL for files; without it the data folder."),
   row("models", "SLUICE_MODELS", "list", "", "Model files to serve besides the shipped ones.", "--model"),
+  row(
+    "weightsDir",
+    "SLUICE_WEIGHTS",
+    "string",
+    null,
+    "Folder of pulled models; unset: models/ in the data folder.",
+    "--weights",
+  ),
+  row(
+    "hubUrl",
+    "SLUICE_HUB",
+    "string",
+    "https://huggingface.co",
+    "Where `sluice models pull` finds models: the hub, or a mirror with the same paths.",
+  ),
+  row("isOffline", "SLUICE_OFFLINE", "boolean", "false", "Fetch nothing from the hub."),
   row("logLevel", "SLUICE_LOG_LEVEL", "string", "info", "debug, info, warn, error or silent.", "--log-level"),
   row(
     "threads",
@@ -253,6 +275,10 @@ export function parseSettings(
   );
   check(settings.port <= 65535, "SLUICE_PORT must be 0 to 65535.");
   check(
+    isHub(settings.hubUrl),
+    "SLUICE_HUB must be an https address (http only on this machine), for example https://huggingface.co.",
+  );
+  check(
     settings.publicUrl === null || isOrigin(settings.publicUrl),
     "SLUICE_PUBLIC_URL must be an http(s) origin without a path, for example https://models.example.org.",
   );
@@ -334,6 +360,12 @@ function parseQuantity(
   if (match === null || unit === undefined)
     throw new SettingsError(`${variable} must be ${what}, not "${text}".`);
   return Math.round(Number(match[1]) * unit);
+}
+
+function isHub(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url?.hostname ?? "");
+  return url?.protocol === "https:" || (url?.protocol === "http:" && isHere);
 }
 
 function isOrigin(text: string): boolean {

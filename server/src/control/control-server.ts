@@ -15,6 +15,8 @@ export interface ControlContext {
   readonly keys: KeyStore;
   /** Copies database and files into a folder that does not exist yet. */
   readonly backup: (folder: string) => Promise<void>;
+  /** Looks at the installed models again and offers what they are bound to now. */
+  readonly reloadModels: () => Promise<unknown>;
   readonly logger: Logger;
 }
 
@@ -31,7 +33,8 @@ export type ControlCommand =
   | { readonly command: "keys.list" }
   | { readonly command: "keys.update"; readonly keyId: string; readonly changes: KeyChanges }
   | { readonly command: "keys.revoke"; readonly keyId: string }
-  | { readonly command: "backup"; readonly folder: string };
+  | { readonly command: "backup"; readonly folder: string }
+  | { readonly command: "models.reload" };
 
 export async function startControlServer(context: ControlContext): Promise<AsyncDisposable> {
   await rm(context.path, { force: true });
@@ -84,6 +87,8 @@ async function answer(
     case "backup":
       await context.backup(command.folder);
       return respond(response, 200, { folder: command.folder });
+    case "models.reload":
+      return respond(response, 200, { models: await context.reloadModels() });
     default:
       return command satisfies never;
   }
@@ -133,6 +138,8 @@ function parseCommand(text: string): ControlCommand | undefined {
       return typeof command["folder"] === "string" && isAbsolute(command["folder"])
         ? { command: "backup", folder: command["folder"] }
         : undefined;
+    case "models.reload":
+      return { command: "models.reload" };
     default:
       return undefined;
   }

@@ -1,4 +1,5 @@
 import type { Catalog } from "../catalog/catalog.ts";
+import type { InstalledModel } from "../catalog/installed-models.ts";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import type { BlobStore } from "../files/blob-store.ts";
@@ -40,6 +41,8 @@ export interface GatewayContext {
   readonly logger: Logger;
   /** True while the server is stopping: new work is answered 503 with Retry-After. */
   isDraining(): boolean;
+  /** What the operator installed, with the endpoints that it is bound to. */
+  listInstalledModels(): readonly InstalledModel[];
 }
 
 /** Which face of the one origin a request is for. */

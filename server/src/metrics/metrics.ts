@@ -44,7 +44,7 @@ export function createMetrics(parts: {
   readonly blobs: Pick<BlobStore, "getFreeBytes">;
   readonly clock: { now(): number };
   /** Endpoints that show with zeros while nothing waits. */
-  readonly endpointIds: readonly string[];
+  readonly listEndpointIds: () => readonly string[];
   readonly version: string;
 }): Metrics {
   const registry = new Registry();
@@ -168,7 +168,7 @@ export function createMetrics(parts: {
     async render() {
       const now = parts.clock.now();
       for (const gauge of [depth, running, oldest, paused]) gauge.reset();
-      for (const endpoint of parts.endpointIds)
+      for (const endpoint of parts.listEndpointIds())
         for (const gauge of [depth, running, oldest, paused]) gauge.set({ endpoint }, 0);
       for (const stats of await parts.queue.getStats()) {
         const endpoint = stats.endpointId;

@@ -1,4 +1,4 @@
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Lease } from "../queue/request-queue.ts";
 import { createFlatResult } from "./failure-results.ts";
 import { type DirectParts, type DirectTicket, refuseDirect, runDirect } from "./run-direct.ts";
@@ -22,11 +22,13 @@ export type LaneParts = LeaseParts & DirectParts & { readonly runnerId: string }
  */
 export class Lane {
   readonly #path: string;
-  readonly #parts: LaneParts;
+  readonly #parts: LaneParts & { readonly catalog: LaneCatalog };
   readonly #line = new Set<DirectTicket>();
   readonly #hints = new Set<string>();
   /** Aborts when nothing new may be begun. */
   readonly #draining = new AbortController();
+  /** Aborts when what the lane listens for has changed. */
+  #changing = new AbortController();
   /** Aborts when what runs must give up. */
   readonly #stopping = new AbortController();
   readonly #slots: Promise<void>[];
@@ -39,7 +41,7 @@ export class Lane {
 
   constructor(path: string, parts: LaneParts) {
     this.#path = path;
-    this.#parts = parts;
+    this.#parts = { ...parts, catalog: createLaneCatalog(parts.catalog, path) };
     this.#listening = this.#listen();
     this.#slots = Array.from({ length: countSlots(parts.catalog, path) }, () => this.#work());
   }
@@ -87,6 +89,23 @@ export class Lane {
     const timer = setTimeout(() => this.#stopping.abort(), graceMs);
     await Promise.all([...this.#slots, this.#listening]);
     clearTimeout(timer);
+  }
+
+  /** The endpoints of the model file may have changed. */
+  refresh(): void {
+    const changing = this.#changing;
+    this.#changing = new AbortController();
+    changing.abort("the catalog has changed");
+    this.#wake();
+  }
+
+  /** Begins nothing new and lets what runs take its time. Gives back the direct requests that wait in line. */
+  leave(): { readonly waiting: readonly DirectTicket[]; readonly isThrough: Promise<void> } {
+    const waiting = [...this.#line];
+    this.#line.clear();
+    this.#draining.abort();
+    this.#wake();
+    return { waiting, isThrough: Promise.all([...this.#slots, this.#listening]).then(() => {}) };
   }
 
   async #work(): Promise<void> {
@@ -188,7 +207,8 @@ export class Lane {
   async #listen(): Promise<void> {
     const { signal } = this.#draining;
     while (!signal.aborted) {
-      await this.#parts.live.waitForWork(this.#getEndpointIds(), POLL_MS, signal);
+      const either = AbortSignal.any([signal, this.#changing.signal]);
+      await this.#parts.live.waitForWork(this.#getEndpointIds(), POLL_MS, either);
       this.#wake();
     }
   }
@@ -222,11 +242,11 @@ export class Lane {
   }
 
   #getEndpointIds(): readonly string[] {
-    return listEntries(this.#parts.catalog, this.#path).map((entry) => entry.endpointId);
+    return this.#parts.catalog.list().map((entry) => entry.endpointId);
   }
 
   #getFile(): PoolFile {
-    const limits = listEntries(this.#parts.catalog, this.#path).map((entry) => entry.manifest.limits);
+    const limits = this.#parts.catalog.listKnown().map((entry) => entry.manifest.limits);
     const memory = limits.flatMap((limit) => limit.memoryBytes ?? []);
     return {
       path: this.#path,
@@ -245,4 +265,30 @@ function countSlots(catalog: Catalog, path: string): number {
 
 function listEntries(catalog: Catalog, path: string): ReturnType<Catalog["list"]> {
   return catalog.list().filter((entry) => entry.modelFile === path);
+}
+
+/** The catalog as one model file's lane sees it. */
+interface LaneCatalog extends Catalog {
+  /** What the file offers, and what it offered before. */
+  listKnown(): readonly CatalogEntry[];
+}
+
+/**
+ * Endpoints may be taken over by another model file while this one still executes requests for them: those are
+ * checked and described by the definition that answers them.
+ */
+function createLaneCatalog(catalog: Catalog, path: string): LaneCatalog {
+  const known = new Map<string, CatalogEntry>();
+  const list = (): readonly CatalogEntry[] => {
+    const entries = listEntries(catalog, path);
+    for (const entry of entries) known.set(entry.endpointId, entry);
+    return entries;
+  };
+  list();
+  return {
+    list,
+    find: (endpointId) => known.get(endpointId) ?? catalog.find(endpointId),
+    hasApp: (app) => catalog.hasApp(app),
+    listKnown: () => [...known.values()],
+  };
 }

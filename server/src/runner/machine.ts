@@ -2,19 +2,19 @@ import { hostname } from "node:os";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Machine, WorkerReport } from "../live/machine.ts";
 import { createGpuReader } from "./gpus.ts";
-import type { Lane } from "./lane.ts";
 import { createResourceReader } from "./resources.ts";
 import type { WorkerInfo, WorkerPool } from "./worker-pool.ts";
 
-/** This machine: the workers of its pool, and the lanes that take work for them. */
+/** This machine: the workers of its pool, and whether work is taken for them. */
 export function createMachine(parts: {
   readonly pool: Pick<WorkerPool, "list">;
   readonly catalog: Catalog;
-  readonly lanes: readonly Pick<Lane, "hold" | "letGo">[];
+  /** Has every lane take no new work, or take it again. */
+  readonly hold: (isHeld: boolean) => void;
   /** Told of changes: of the pool by whoever opened it. */
   readonly listeners: Set<() => void>;
 }): Machine {
-  const { pool, catalog, lanes, listeners } = parts;
+  const { pool, catalog, hold, listeners } = parts;
   const readGpus = createGpuReader();
   const readResources = createResourceReader();
   let isDrained = false;
@@ -22,9 +22,7 @@ export function createMachine(parts: {
   const change = (next: boolean): void => {
     if (next === isDrained) return;
     isDrained = next;
-    for (const lane of lanes)
-      if (next) lane.hold();
-      else lane.letGo();
+    hold(next);
     for (const listener of listeners) listener();
   };
   const report = (worker: WorkerInfo, gpu: number | undefined): readonly WorkerReport[] => {

@@ -16,6 +16,7 @@ import type { ReadInputFile } from "./execute-request.ts";
 import { createFlatResult } from "./failure-results.ts";
 import { Lane, type LaneParts } from "./lane.ts";
 import { createMachine } from "./machine.ts";
+import { type DirectTicket, refuseDirect } from "./run-direct.ts";
 import { createWorkerEnvironment } from "./worker-environment.ts";
 import { type WorkerInfo, WorkerPool } from "./worker-pool.ts";
 
@@ -27,6 +28,11 @@ export interface Runner extends AsyncDisposable {
   workers(): readonly WorkerInfo[];
   /** What the gateway may show and do. */
   readonly machine: Machine;
+  /**
+   * The catalog has changed: model files that left it finish what they run and are released, new ones begin, and
+   * requests in line go to whoever answers their endpoint now.
+   */
+  update(): void;
 }
 
 export interface RunnerOptions {
@@ -96,12 +102,35 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     },
   };
   const lanes = new Map<string, Lane>();
-  for (const { modelFile } of catalog.list()) {
-    if (!lanes.has(modelFile)) lanes.set(modelFile, new Lane(modelFile, parts));
-  }
+  /** Lanes of model files that left the catalog, until they are through. */
+  const leaving = new Set<Lane>();
+  let isDraining = false;
+  let isHeld = false;
+  const openLanes = (): void => {
+    for (const { modelFile } of catalog.list()) {
+      if (lanes.has(modelFile)) continue;
+      const lane = new Lane(modelFile, parts);
+      if (isHeld) lane.hold();
+      lanes.set(modelFile, lane);
+    }
+  };
+  openLanes();
+  const hold = (next: boolean): void => {
+    isHeld = next;
+    for (const lane of [...lanes.values(), ...leaving])
+      if (next) lane.hold();
+      else lane.letGo();
+  };
+  const refuse = (): RequestResult => createFlatResult("runner_scheduling_failure");
+  const lineUp = (ticket: DirectTicket): void => {
+    const lane = lanes.get(catalog.find(ticket.request.endpointId)?.modelFile ?? "");
+    if (lane === undefined) refuseDirect(ticket, refuse(), parts);
+    else lane.add(ticket);
+  };
   const unlisten = live.onCancel((requestId) => running.get(requestId)?.("cancelled"));
   const drain = async (graceMs: number): Promise<void> => {
-    await Promise.all([...lanes.values()].map((lane) => lane.drain(graceMs)));
+    isDraining = true;
+    await Promise.all([...lanes.values(), ...leaving].map((lane) => lane.drain(graceMs)));
     await Promise.all(writes);
   };
 
@@ -109,9 +138,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     directRun: {
       run: (request, { signal, onStart }) =>
         new Promise<RequestResult>((answer) => {
-          const lane = lanes.get(catalog.find(request.endpointId)?.modelFile ?? "");
-          if (lane === undefined) return answer(createFlatResult("runner_scheduling_failure"));
-          lane.add({
+          lineUp({
             request,
             signal,
             answer,
@@ -119,9 +146,27 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
           });
         }),
     },
+    update() {
+      if (isDraining) return;
+      openLanes();
+      const offered = new Set(catalog.list().map(({ modelFile }) => modelFile));
+      pool.keepWarm(offered);
+      for (const [path, lane] of lanes) {
+        if (offered.has(path)) {
+          lane.refresh();
+          continue;
+        }
+        lanes.delete(path);
+        leaving.add(lane);
+        const { waiting, isThrough } = lane.leave();
+        for (const ticket of waiting) lineUp(ticket);
+        void isThrough.finally(() => leaving.delete(lane));
+      }
+      changed();
+    },
     drain: () => drain(settings.drainMs),
     workers: () => pool.list(),
-    machine: createMachine({ pool, catalog, lanes: [...lanes.values()], listeners }),
+    machine: createMachine({ pool, catalog, hold, listeners }),
     async [Symbol.asyncDispose]() {
       await drain(0);
       unlisten();

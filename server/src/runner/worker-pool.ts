@@ -20,6 +20,8 @@ export class WorkerPool implements AsyncDisposable {
   /** Workers that were released and are not gone yet. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #guard: Promise<void>;
+  /** Model files whose workers stay; undefined for all. */
+  #kept: ReadonlySet<string> | undefined;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -60,6 +62,16 @@ export class WorkerPool implements AsyncDisposable {
     if (failures === undefined) return undefined;
     const waitMs = failures.retryAt - this.#options.clock.monotonic();
     return waitMs > 0 ? { waitMs, message: failures.message } : undefined;
+  }
+
+  /** Workers of other model files are released: idle ones now, the others when they are free. */
+  keepWarm(paths: ReadonlySet<string>): void {
+    this.#kept = paths;
+    for (const entry of this.#entries) if (!this.#isKept(entry)) this.#evict(entry, LEFT);
+  }
+
+  #isKept({ file }: Entry): boolean {
+    return this.#kept === undefined || this.#kept.has(file.path);
   }
 
   list(): readonly WorkerInfo[] {
@@ -195,6 +207,10 @@ export class WorkerPool implements AsyncDisposable {
   #rest(entry: Entry): void {
     if (entry.state === "gone") return;
     entry.state = "idle";
+    if (!this.#isKept(entry)) {
+      this.#evict(entry, LEFT);
+      return;
+    }
     const idle = new AbortController();
     entry.idle = idle;
     this.#options.clock.sleep(entry.file.limits.idleMs, idle.signal).then(
@@ -355,6 +371,7 @@ interface Failures {
   readonly retryAt: number;
 }
 
+const LEFT = "its model file is not offered any more";
 const DESCRIBE_MS = 60_000;
 const GUARD_MS = 2_000;
 const BACK_OFF_MS = 1_000;

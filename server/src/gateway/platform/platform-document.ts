@@ -354,6 +354,13 @@ const OPERATIONS: readonly Operation[] = [
     answer: schemas.object({ "endpoint_id*": schemas.TEXT, "flushed*": schemas.COUNT }),
   },
   {
+    path: "/sluice/models",
+    method: "get",
+    summary: "Open models that are installed on this machine, with the endpoints that they answer",
+    access: "ADMIN",
+    answer: schemas.object({ "models*": { type: "array", items: schemas.INSTALLED_MODEL } }),
+  },
+  {
     path: "/sluice/requests",
     method: "get",
     summary: "Requests of all endpoints in every state: all accounts' for scope ADMIN, else the caller's",

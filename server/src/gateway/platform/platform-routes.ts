@@ -8,6 +8,7 @@ import { addDeliveryRoutes } from "./delivery-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addInboxRoutes } from "./inbox-routes.ts";
+import { addInstalledModelRoutes } from "./installed-model-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addModelRoutes } from "./model-routes.ts";
 import { createPlatformDocument } from "./platform-document.ts";
@@ -54,6 +55,7 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
   addWorkerRoutes(app, tools, context, notices);
   addUsageSumRoutes(app, tools, context);
   addPriceRoutes(app, tools, context, notices);
+  addInstalledModelRoutes(app, tools, context);
   addSluiceRequestRoutes(app, tools, context);
   addDeliveryRoutes(app, tools, context);
   addInboxRoutes(app, tools, context, notices);

@@ -325,6 +325,20 @@ export const USAGE_SUM: Schema = object({
   "cost*": NUMBER,
 });
 
+export const INSTALLED_MODEL: Schema = object({
+  "name*": TEXT,
+  "title*": TEXT,
+  "engine*": MAYBE_TEXT,
+  "family*": MAYBE_TEXT,
+  "license*": MAYBE_TEXT,
+  "bytes*": COUNT,
+  "source*": MAYBE_TEXT,
+  "endpoint_ids*": { type: "array", items: TEXT },
+  "version*": MAYBE_TEXT,
+  "is_offered*": BOOLEAN,
+  "problem*": MAYBE_TEXT,
+});
+
 const REQUEST_MEMBERS: Readonly<Record<string, Schema>> = {
   "request_id*": ID,
   "endpoint_id*": TEXT,

@@ -130,10 +130,11 @@ export async function openGateway(options: TestGatewayOptions = {}): Promise<Tes
     machine: createIdleMachine(),
     inbox: createWebhookInbox({ database, clock }),
     directRun: { run: (request, runOptions) => gateway.directRun(request, runOptions) },
-    metrics: createMetrics({ queue, blobs, clock, endpointIds: [], version: "0.0.0-test" }),
+    metrics: createMetrics({ queue, blobs, clock, listEndpointIds: () => [], version: "0.0.0-test" }),
     clock,
     logger,
     isDraining: () => gateway.isDraining,
+    listInstalledModels: () => [],
   };
   const context = options.change?.(plain) ?? plain;
   const { patience = {}, socketLimits = {} } = options;

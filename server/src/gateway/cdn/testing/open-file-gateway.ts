@@ -51,6 +51,7 @@ export async function openFileGateway(
     metrics: silentMetrics,
     version: "0.0.0",
     isDraining: () => false,
+    listInstalledModels: () => [],
   } as unknown as GatewayContext;
   const gateway = createGateway(options.change?.(plain) ?? plain);
   const listener = await listen({ gateway, settings, logger: silentLogger });
