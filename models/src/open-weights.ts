@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  type DiffusionLimits,
   type Engine,
   getDiffusionVersion,
   getSdServerVersion,
@@ -19,6 +20,7 @@ import {
 import { openNsfwClassifier, readSafetyPolicy } from "@sluice/runtime/safety";
 import { answerOrder, type DrawingState, type Order } from "./answer-order.ts";
 import { readFlux, readFluxPro, readFluxProV11 } from "./read-flux-input.ts";
+import { refuseLora } from "./refuse-lora.ts";
 import {
   FLUX_DEV_INPUT,
   FLUX_DEV_OUTPUT,
@@ -67,6 +69,8 @@ interface OnnxOptions extends EndpointOptions {
   readonly engine?: "onnx";
   /** What computes: `auto` (default), `cpu`, `cuda`, `dml`, `webgpu`, `coreml`. */
   readonly provider?: "auto" | "cpu" | "cuda" | "dml" | "webgpu" | "coreml";
+  /** What the model can be asked for, where its `engine.json` says nothing else; default what the family allows. */
+  readonly limits?: DiffusionLimits;
   /** Memory that the weights may take; default what is free when they are loaded. */
   readonly memoryBytes?: number;
 }
@@ -104,7 +108,7 @@ export function defineTextToImage(options: OpenWeightsOptions): readonly OpenWei
   const version =
     options.engine === "sd-server"
       ? getSdServerVersion(options.model, folder)
-      : getDiffusionVersion(folder, options.provider);
+      : getDiffusionVersion(folder, options.provider, options.limits);
   const identity = { name, version };
   const longestSeconds = options.longestSeconds ?? DEFAULT_LONGEST_SECONDS;
   const weights: Weights = {
@@ -163,6 +167,7 @@ function openEngine(options: ReadOptions, context: SetupContext): Promise<Engine
     provider: settings["provider"] ?? options.provider ?? "auto",
     longestSeconds,
     log,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.memoryBytes === undefined ? {} : { availableBytes: options.memoryBytes }),
   });
 }
@@ -255,7 +260,10 @@ function define<Input extends { readonly num_images: number }>(
     billableUnits: (input) => trust(input).num_images,
     setup,
     teardown,
-    run: async (input, context) => answerOrder(await read(trust(input), context), context),
+    run: async (input, context) => {
+      refuseLora(input);
+      return answerOrder(await read(trust(input), context), context);
+    },
   });
 }
 
