@@ -137,7 +137,7 @@ test("a refused input names the field on standard error", async () => {
 test("an unknown endpoint says how to see the known ones", async () => {
   const ended = await sluice(["run", "test/none", "text=x", "--data", data], withServer());
   assert.equal(ended.code, 1);
-  assert.match(ended.err, /sluice models list/);
+  assert.match(ended.err, /sluice endpoints/);
 });
 
 test("keys made while the server runs work at once, and revoked ones stop at once", async () => {
@@ -181,8 +181,8 @@ test("an API key may not do what needs ADMIN", async () => {
   assert.deepEqual(JSON.parse(ended.out), [], "it sees only its own");
 });
 
-test("models list shows what the server offers", async () => {
-  const ended = await sluice(["models", "list", "--data", data], withServer());
+test("endpoints shows what the server offers, and what answers", async () => {
+  const ended = await sluice(["endpoints", "--data", data], withServer());
   assert.match(ended.out, /test\/card/);
 });
 
@@ -249,7 +249,7 @@ test("a wrong setting is named before anything starts", async () => {
 });
 
 test("no server at the address says how to start one", async () => {
-  const ended = await sluice(["models", "list"], { SLUICE_URL: "http://127.0.0.1:9" });
+  const ended = await sluice(["endpoints"], { SLUICE_URL: "http://127.0.0.1:9" });
   assert.equal(ended.code, 1);
   assert.match(ended.err, /No server answers at http:\/\/127\.0\.0\.1:9/);
   assert.match(ended.err, /sluice serve/);

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { CliError } from "./cli-error.ts";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
+import { addEndpointsCommand } from "./commands/endpoints.ts";
 import { addExecCommand } from "./commands/exec.ts";
 import { addKeysCommands } from "./commands/keys.ts";
 import { addModelsCommands } from "./commands/models.ts";
@@ -38,6 +39,7 @@ Examples:
   addRunCommand(program);
   addExecCommand(program);
   addKeysCommands(program);
+  addEndpointsCommand(program);
   addModelsCommands(program);
   addRequestsCommand(program);
   addTypesCommand(program);

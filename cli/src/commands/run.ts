@@ -206,7 +206,7 @@ function explain(error: unknown, connection: Connection, signal: AbortSignal): u
       error.status === 401
         ? ["Set FAL_KEY=id:secret, or make a key with `sluice keys create` on the machine that serves."]
         : error.status === 404
-          ? ["`sluice models list` shows the endpoints of this server."]
+          ? ["`sluice endpoints` shows the endpoints of this server."]
           : [];
     return new CliError(error.message, { next, cause: error });
   }

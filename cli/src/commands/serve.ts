@@ -16,6 +16,7 @@ import { Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { createClientTarball } from "../client-package/client-tarball.ts";
 import { createLogger } from "../create-logger.ts";
+import { createInstalledModels } from "../models/installed-model-files.ts";
 import { readVersion } from "../version.ts";
 
 /** `sluice serve`: the server, on embedded defaults. */
@@ -61,6 +62,7 @@ async function serve(
     settings,
     modelFiles: [...(options["shipped"] === false ? [] : SHIPPED_MODEL_FILES), ...own],
     replaceableFiles: SHIPPED_MODEL_FILES,
+    installedModels: createInstalledModels(settings),
     logger,
     version,
     appFolder: findAppFolder(),
