@@ -67,7 +67,7 @@ export class WorkerPool implements AsyncDisposable {
   /** Workers of other model files are released: idle ones now, the others when they are free. */
   keepWarm(paths: ReadonlySet<string>): void {
     this.#kept = paths;
-    for (const entry of this.#entries) if (!this.#isKept(entry)) this.#evict(entry, LEFT);
+    for (const entry of this.#entries) if (!this.#isKept(entry)) void this.#evict(entry, LEFT);
   }
 
   #isKept({ file }: Entry): boolean {
@@ -208,7 +208,7 @@ export class WorkerPool implements AsyncDisposable {
     if (entry.state === "gone") return;
     entry.state = "idle";
     if (!this.#isKept(entry)) {
-      this.#evict(entry, LEFT);
+      void this.#evict(entry, LEFT);
       return;
     }
     const idle = new AbortController();
