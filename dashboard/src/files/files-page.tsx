@@ -292,8 +292,9 @@ function Tile(props: {
           {name}
         </span>
         <span className="muted">
-          {file.kind} · {formatBytes(file.file_size)} · {formatAgo(file.created_at)}
+          {file.kind} · {formatBytes(file.file_size)}
         </span>
+        <span className="muted">{formatAgo(file.created_at)}</span>
         <span className="muted">{formatExpiry(file.expires_at)}</span>
       </div>
     </li>
