@@ -47,6 +47,7 @@ test("every program of the code tabs runs as printed", {
   const runners: Record<(typeof CODE_LANGUAGES)[number]["id"], readonly [file: string, command: string]> = {
     javascript: ["program.mjs", process.execPath],
     sluice: ["program.mjs", process.execPath],
+    typescript: ["program.mts", process.execPath],
     python: ["program.py", "python3"],
     curl: ["curl.sh", "bash"],
     cli: ["cli.sh", "bash"],
@@ -61,7 +62,7 @@ test("every program of the code tabs runs as printed", {
     assert.match(stdout, language.id === "cli" ? /\.png/ : /second line/, `${language.id}: ${stderr}`);
     count++;
   }
-  assert.equal(count, 5);
+  assert.equal(count, 6);
 });
 
 test("every snippet of the API page runs as it is printed", {
@@ -92,10 +93,10 @@ test("every snippet of the API page runs as it is printed", {
     return stdout;
   };
   const shell = (text: string, cwd = inClone): Promise<string> => exec(cwd, "bash", "-euc", text);
-  const script = async (cwd: string, text: string, command = process.execPath): Promise<string> => {
-    const path = join(cwd, command === "python3" ? "program.py" : "program.mjs");
+  const script = async (cwd: string, text: string, name = "program.mjs"): Promise<string> => {
+    const path = join(cwd, name);
     await writeFile(path, text);
-    return await exec(cwd, command, path);
+    return await exec(cwd, name.endsWith(".py") ? "python3" : process.execPath, path);
   };
   const prompt = /a fox/;
   const get = (label: string): string => snippets.get(label) ?? assert.fail(`there is no snippet "${label}"`);
@@ -109,7 +110,14 @@ ${get(label).replace(/^curl /, "curl --silent ")}`;
     ["key", () => shell(get("key"))],
     ["JavaScript code", async () => assert.match(await script(official, get("JavaScript code")), prompt)],
     ["@sluice/client code", async () => assert.match(await script(ours, get("@sluice/client code")), prompt)],
-    ["Python code", async () => assert.match(await script(inClone, get("Python code"), "python3"), prompt)],
+    [
+      "TypeScript code",
+      async () => assert.match(await script(ours, get("TypeScript code"), "program.mts"), prompt),
+    ],
+    [
+      "Python code",
+      async () => assert.match(await script(inClone, get("Python code"), "program.py"), prompt),
+    ],
     ["cURL code", async () => assert.match(await shell(get("cURL code")), prompt)],
     ["CLI code", async () => assert.match(await shell(get("CLI code")), /\.png/)],
     [

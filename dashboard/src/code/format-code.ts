@@ -7,7 +7,7 @@ export interface CodeCall {
 }
 
 export interface CodeLanguage {
-  readonly id: "javascript" | "sluice" | "python" | "curl" | "cli";
+  readonly id: "javascript" | "sluice" | "typescript" | "python" | "curl" | "cli";
   readonly name: string;
   format(call: CodeCall): string;
 }
@@ -16,6 +16,7 @@ export interface CodeLanguage {
 export const CODE_LANGUAGES: readonly CodeLanguage[] = [
   { id: "javascript", name: "JavaScript", format: formatOfficial },
   { id: "sluice", name: "@sluice/client", format: formatSluice },
+  { id: "typescript", name: "TypeScript", format: formatTypeScript },
   { id: "python", name: "Python", format: formatPython },
   { id: "curl", name: "cURL", format: formatCurl },
   { id: "cli", name: "CLI", format: formatCli },
@@ -48,6 +49,22 @@ const { data, requestId } = await fal.subscribe("${endpointId}", {
   onQueueUpdate: (update) => console.log(update.status),
 });
 console.log(requestId, data);`;
+}
+
+function formatTypeScript({ origin, endpointId, input }: CodeCall): string {
+  return `import { createFalClient, type InputType, type OutputType } from "@sluice/client";
+
+const fal = createFalClient({ url: "${origin}", credentials: process.env.FAL_KEY });
+
+// SLUICE_URL=${origin} npx sluice types --out fal.d.ts makes these types exact.
+const input: InputType<"${endpointId}"> = ${indent(input, "")};
+const result = await fal.subscribe("${endpointId}", {
+  input,
+  logs: true,
+  onQueueUpdate: (update) => console.log(update.status),
+});
+const output: OutputType<"${endpointId}"> = result.data;
+console.log(result.requestId, output);`;
 }
 
 function formatPython({ origin, endpointId, input }: CodeCall): string {
