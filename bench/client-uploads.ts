@@ -70,6 +70,9 @@ async function compare(megabytes: number, rounds: number): Promise<void> {
     curl.rates.push(megabytes / ((performance.now() - began) / 1000));
     server.curl.push(curlPeak.readMib());
   }
+  const completions: number[] = [];
+  for (let round = 0; round < rounds; round++)
+    completions.push(await measureCompletion(sluice.url, sluice.credential, megabytes));
   print(`${rounds} rounds in turns; ${describeLoad()} at the end\n`);
   printFigures([
     { name: "our client", unit: "MiB/s", ...getSpread(own.rates) },
@@ -79,6 +82,7 @@ async function compare(megabytes: number, rounds: number): Promise<void> {
       unit: "×",
       ...getSpread(own.rates.map((rate, round) => rate / (curl.rates[round] ?? Number.NaN))),
     },
+    { name: "completion of the parts", unit: "ms", ...getSpread(completions) },
     { name: "our client, largest resident set", unit: "MiB", ...getSpread(own.mib) },
     { name: "the server, our client sends", unit: "MiB", ...getSpread(server.own) },
     { name: "the server, curl sends", unit: "MiB", ...getSpread(server.curl) },
@@ -107,8 +111,31 @@ async function writeRandomFile(path: string, megabytes: number): Promise<void> {
   for (let n = 0; n < megabytes; n++) await file.write(randomFillSync(chunk));
 }
 
-async function initiate(url: string, credential: string): Promise<string> {
-  const response = await fetch(`${url}/rest/storage/upload/initiate?storage_type=fal-cdn-v3`, {
+/** Milliseconds from the last part to a file that can be read; the parts are sent one after the other. */
+async function measureCompletion(url: string, credential: string, megabytes: number): Promise<number> {
+  const uploadUrl = new URL(await initiate(url, credential, "initiate-multipart"));
+  const path = uploadUrl.pathname;
+  const part = randomFillSync(Buffer.alloc(10 * MIB));
+  const parts: unknown[] = [];
+  for (let number = 1; number <= Math.ceil(megabytes / 10); number++) {
+    uploadUrl.pathname = `${path}/${number}`;
+    const response = await fetch(uploadUrl, { method: "PUT", body: part });
+    parts.push(await response.json());
+  }
+  uploadUrl.pathname = `${path}/complete`;
+  const began = performance.now();
+  const response = await fetch(uploadUrl, { method: "POST", body: JSON.stringify({ parts }) });
+  if (!response.ok)
+    throw new Error(`The completion was answered ${response.status}: ${await response.text()}`);
+  return performance.now() - began;
+}
+
+async function initiate(
+  url: string,
+  credential: string,
+  operation: "initiate" | "initiate-multipart" = "initiate",
+): Promise<string> {
+  const response = await fetch(`${url}/rest/storage/upload/${operation}?storage_type=fal-cdn-v3`, {
     method: "POST",
     headers: { authorization: `Key ${credential}`, "content-type": "application/json" },
     body: JSON.stringify({ content_type: "application/zip", file_name: "large.zip" }),

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import * as fileSystem from "node:fs/promises";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -164,6 +165,37 @@ test("a joined blob survives a power cut from the moment of its answer, without 
   }
   assert.equal(joined.length, 24);
   assert.deepEqual(disk.torn, []);
+});
+
+test("a joined blob that is opened and left, unread or half read, leaves no file open", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "sluice-open-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const blobs = await openDiskBlobStore({ dir });
+  await blobs.put("a", Buffer.alloc(600_000, 1));
+  await blobs.put("b", Buffer.alloc(600_000, 2));
+  await blobs.join("ab", [
+    { key: "a", size: 600_000 },
+    { key: "b", size: 600_000 },
+  ]);
+  const listOpen = async (): Promise<string[]> => {
+    const links = (await readdir("/proc/self/fd")).map((fd) =>
+      readlink(`/proc/self/fd/${fd}`).catch(() => ""),
+    );
+    return (await Promise.all(links)).filter((path) => path.startsWith(dir));
+  };
+  if (!existsSync("/proc/self/fd")) return t.skip("only Linux says which files are open");
+  for (const isRead of [false, true]) {
+    const stream = await blobs.open("ab");
+    assert.ok(stream !== undefined);
+    assert.equal((await listOpen()).length, 1);
+    if (isRead) await once(stream, "readable");
+    stream.destroy();
+    await once(stream, "close");
+    // The handle is closed by a call of its own.
+    for (let tries = 0; tries < 200 && (await listOpen()).length > 0; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual(await listOpen(), []);
+  }
 });
 
 test("on a disk without links, pieces are copied", async (t) => {

@@ -134,13 +134,9 @@ export async function openDiskBlobStore(options: {
 
     async open(key, range) {
       const path = locate(dir, key);
+      if (await isFolder(path)) return await openSegments(path, range);
       const handle = await openIfPresent(path);
-      if (handle === undefined) return undefined;
-      if ((await handle.stat()).isDirectory()) {
-        await handle.close();
-        return await openSegments(path, range);
-      }
-      return handle.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
+      return handle?.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
     },
 
     async read(key) {

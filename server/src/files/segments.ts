@@ -30,7 +30,10 @@ export async function openSegments(
   // Opened before anything is answered: what is gone by then is absent, not broken.
   const [first] = pieces;
   const opened = first === undefined ? undefined : await open(first.path, "r");
-  return Readable.from(readPieces(pieces, opened), { objectMode: false });
+  const stream = Readable.from(readPieces(pieces, opened), { objectMode: false });
+  // A stream that is left before its first read never begins, and so would not end its file either.
+  stream.once("close", () => void opened?.close().catch(() => {}));
+  return stream;
 }
 
 interface Piece {
