@@ -134,8 +134,8 @@ export async function openDiskBlobStore(options: {
 
     async open(key, range) {
       const path = locate(dir, key);
-      if (await isFolder(path)) return await openSegments(path, range);
-      const handle = await openIfPresent(path);
+      if (await isFolder(path)) return await orUndefined(openSegments(path, range));
+      const handle = await orUndefined(open(path, "r"));
       return handle?.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
     },
 
@@ -317,13 +317,12 @@ async function describe(key: string, path: string): Promise<BlobInfo | undefined
   }
 }
 
-async function openIfPresent(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, "r");
-  } catch (error) {
+/** Undefined when a file or folder is missing. */
+async function orUndefined<T>(found: Promise<T>): Promise<T | undefined> {
+  return await found.catch((error: unknown) => {
     if (isMissing(error)) return undefined;
     throw error;
-  }
+  });
 }
 
 async function isFolder(path: string): Promise<boolean> {
