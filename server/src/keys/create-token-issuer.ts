@@ -1,5 +1,5 @@
 import { createHash, createHmac, hkdfSync, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
-import { type JWTPayload, jwtVerify, SignJWT } from "jose";
+import type { JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import type { AccountId, KeyId } from "../ids.ts";
@@ -38,6 +38,7 @@ export async function createTokenIssuer(parts: {
 
   const issue = async (caller: Caller, claims: JWTPayload, seconds: number): Promise<string> => {
     const issuedAt = Math.floor(clock.now() / 1000);
+    const { SignJWT } = await loadJose();
     return await new SignJWT({ ...claims, ...(caller.keyId === null ? {} : { key: caller.keyId }) })
       .setProtectedHeader({ alg: "HS256", typ: "JWT", kid: signingKey.id })
       .setIssuer(ISSUER)
@@ -123,6 +124,7 @@ function clamp(seconds: number, max: number): number {
 }
 
 async function readClaims(token: string, secret: Uint8Array, now: number): Promise<JWTPayload | undefined> {
+  const { jwtVerify } = await loadJose();
   try {
     const { payload } = await jwtVerify(token, secret, {
       algorithms: ["HS256"],
@@ -152,4 +154,9 @@ function parseCaller(claims: JWTPayload): Caller | undefined {
   if (scope === "cdn") return { ...common, credential: "cdn" };
   if (scope !== "runtime" || !Array.isArray(apps)) return undefined;
   return { ...common, credential: "token", apps: apps.filter((app) => typeof app === "string") };
+}
+
+/** Loaded by the first token: a server that only sees keys starts without it. */
+function loadJose(): Promise<typeof import("jose")> {
+  return import("jose");
 }
