@@ -48,6 +48,17 @@ test("two stores cannot hold one data folder", async () => {
   });
 });
 
+test("a data folder that cannot be made is refused, and does not keep the start waiting", {
+  skip: process.platform !== "linux" && "only Linux has a file system that takes no folders at hand",
+  timeout: 10_000,
+}, async () => {
+  const settings = parseSettings({}, { dataDir: "/proc/sluice/data" });
+  await assert.rejects(openStore({ settings, logger: silentLogger }), {
+    kind: "read_only",
+    message: /^No data can be kept: the folder \/proc\/sluice\/data cannot be made \(ENOENT.*--data\.$/,
+  });
+});
+
 test("a data folder that is a file is refused with what to do", async () => {
   await withFolder(async (folder) => {
     const dataDir = join(folder, "file");

@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Database, DatabaseError } from "./database/database.ts";
 import { acquireFolderLock } from "./database/folder-lock.ts";
@@ -95,7 +95,7 @@ async function openSharedDatabase(url: string, path: string, logger: Logger): Pr
 
 async function makeFolder(dataDir: string): Promise<void> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolders(dataDir);
   } catch (cause) {
     const reason =
       (cause as NodeJS.ErrnoException).code === "EEXIST"
@@ -109,4 +109,21 @@ async function makeFolder(dataDir: string): Promise<void> {
       },
     );
   }
+}
+
+/** Node's own recursive `mkdir` never ends where a file system takes no folders, as under `/proc`. */
+async function makeFolders(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (!(await isFolder(parent))) await makeFolders(parent);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    // Another start may have been faster.
+    if (!(await isFolder(path))) throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
