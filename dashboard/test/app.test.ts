@@ -183,6 +183,37 @@ test("a file that is dropped is uploaded and becomes the field's value", { timeo
   await assertQuiet(opened);
 });
 
+test("a file is dropped on its field, and pasted into it", { timeout, skip }, async () => {
+  await using opened = await app.openPage({ path: STUDIO });
+  const { page } = opened;
+  const field = page.getByRole("textbox", { name: "Image" });
+  const box = page.locator("fieldset.file");
+  const urls: string[] = [];
+  for (const [event, name] of [
+    ["drop", "dropped.png"],
+    ["paste", "pasted.png"],
+  ] as const) {
+    await box.evaluate(
+      (element, [kind, fileName]) => {
+        const data = new DataTransfer();
+        data.items.add(new File(["not really a picture"], fileName, { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true };
+        element.dispatchEvent(
+          kind === "drop"
+            ? new DragEvent("drop", { ...options, dataTransfer: data })
+            : new ClipboardEvent("paste", { ...options, clipboardData: data }),
+        );
+      },
+      [event, name] as const,
+    );
+    await page.getByText(`${name} uploaded.`).waitFor();
+    urls.push(await field.inputValue());
+  }
+  assert.match(urls[0] ?? "", /\/cdn\/.*_dropped\.png$/);
+  assert.match(urls[1] ?? "", /\/cdn\/.*_pasted\.png$/);
+  await assertQuiet(opened);
+});
+
 test("a request waits while its queue is paused, runs when it is resumed, and is cancelled", {
   timeout,
   skip,
