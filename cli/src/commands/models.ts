@@ -29,7 +29,7 @@ export function addModelsCommands(program: Command): void {
       `
 Environment:
   SLUICE_WEIGHTS   folder of pulled models (default models/ in the data folder)
-  SLUICE_HUB       hub or mirror (default https://huggingface.co; else HF_ENDPOINT)
+  SLUICE_HUB       hub or mirror (else HF_ENDPOINT, https://huggingface.co)
   SLUICE_OFFLINE   fetch nothing (else HF_HUB_OFFLINE)
   HF_TOKEN         goes to the hub's own host only
 
@@ -65,8 +65,8 @@ Examples:
 Examples:
   sluice models pull z-image-turbo
   sluice models pull hf:hlhc/FLUX.2-klein-4B-onnx --name klein
-  sluice models pull https://huggingface.co/leejet/FLUX.1-schnell-gguf/blob/main/flux1-schnell-q8_0.gguf
-  SLUICE_HUB=https://mirror.example.org sluice models pull flux-1-schnell
+  sluice models pull hf:leejet/FLUX.1-schnell-gguf/flux1-schnell-q8_0.gguf
+  SLUICE_HUB=https://mirror.example.org sluice models pull z-image-turbo
   sluice models pull ./usb-stick/FLUX.1-schnell-onnx`,
     )
     .action(async (asked: string, options: PullOptions) => {
@@ -110,10 +110,10 @@ Examples:
       `
 Examples:
   sluice models add flux-2-klein-4b
-  sluice models add flux-2-klein-4b --endpoint fal-ai/flux-pro fal-ai/flux/dev/image-to-image
+  sluice models add flux-2-klein-4b -e fal-ai/flux-pro acme/edit/image-to-image
   sluice models add flux-1-dev --accept-license
   sluice models add ./my-export --name mine --endpoint acme/draw --provider cuda
-  sluice models add ./z_image_turbo-Q4_K.gguf --file vae=ae.safetensors llm=Qwen3-4B-Q4_K_M.gguf`,
+  sluice models add ./z_image.gguf --file vae=ae.safetensors llm=qwen3-4b.gguf`,
     )
     .action(async (asked: string, options: AddOptions & DataOptions) => {
       await explain(async () => {

@@ -21,7 +21,7 @@ export function fitsMachine(
   if (needed > Math.max(card, USABLE_SHARE * machine.memoryBytes))
     return { verdict: "no", reason: `needs ${formatBytes(needed)}` };
   if (downloadBytes > machine.freeDiskBytes) return { verdict: "no", reason: "disk is too full" };
-  if (!machine.engines.includes(engine)) return { verdict: "no", reason: `no ${engine} here` };
+  if (!machine.engines.includes(engine)) return { verdict: "unknown", reason: `with ${engine}` };
   if (needed === 0) return { verdict: "unknown", reason: "no figure" };
   return { verdict: "yes", reason: needed <= card ? "yes" : "yes, slowly" };
 }

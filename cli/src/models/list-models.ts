@@ -97,11 +97,11 @@ function formatListing(
     const rows = installed.map(({ name, engine, bytes, license, endpoints, problem }) => [
       name,
       engine ?? "?",
-      bytes === 0 ? "" : formatBytes(bytes).padStart(8),
+      bytes === 0 ? "" : formatBytes(bytes),
       shorten(license ?? "not stated", LICENSE_WIDTH),
       problem !== null ? "cannot be served" : endpoints.length === 0 ? "not bound" : endpoints.join(", "),
     ]);
-    add(formatTable(["INSTALLED", "ENGINE", " ON DISK", "LICENCE", "ANSWERS"], rows, columns));
+    add(formatTable(["INSTALLED", "ENGINE", "ON DISK", "LICENCE", "ANSWERS"], rows, columns));
     for (const { name, problem } of installed)
       if (problem !== null) lines.push("", styleText("red", `${name}: ${problem}`));
     lines.push("");
@@ -113,11 +113,11 @@ function formatListing(
     const rows = shown.map(({ name, engine, memoryBytes, license, fit }) => [
       name,
       engine ?? "none",
-      memoryBytes === null ? "       ?" : formatBytes(memoryBytes).padStart(8),
+      memoryBytes === null ? "?" : formatBytes(memoryBytes),
       shorten(license, LICENSE_WIDTH),
       fit.reason,
     ]);
-    add(formatTable(["CAN BE PULLED", "ENGINE", "  MEMORY", "LICENCE", "FITS HERE"], rows, columns));
+    add(formatTable(["CAN BE PULLED", "ENGINE", "MEMORY", "LICENCE", "FITS HERE"], rows, columns));
     lines.push("");
   }
   const hidden = available.length - shown.length;
@@ -127,11 +127,14 @@ function formatListing(
       ? "no NVIDIA card"
       : `${machine.graphicsName} with ${formatBytes(machine.graphicsBytes)}`;
   lines.push(
-    `This machine: ${formatBytes(machine.memoryBytes)} of memory, ${card}, ${formatBytes(machine.freeDiskBytes)} free on the disk of`,
-    `${weightsDir}.`,
+    `This machine: ${formatBytes(machine.memoryBytes)} of memory, ${card}, ${formatBytes(machine.freeDiskBytes)} of disk free.`,
+    `Weights are kept in ${weightsDir}.`,
   );
   if (!machine.engines.includes("sd-server"))
-    lines.push("sd-server (stable-diffusion.cpp) is not on the PATH; SLUICE_MODEL_SD_SERVER names it.");
+    lines.push(
+      "sd-server (stable-diffusion.cpp) is not on the PATH, nor named by",
+      "SLUICE_MODEL_SD_SERVER.",
+    );
   const example = shown.find(({ fit }) => fit.verdict === "yes") ?? shown[0];
   if (installed.length === 0 && example !== undefined)
     lines.push("", `Try: sluice models add ${example.name}`);

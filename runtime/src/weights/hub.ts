@@ -218,7 +218,7 @@ async function describeAnswer(hub: Hub, url: string, response: Response): Promis
         next: [`Accept its terms at ${page}, then set HF_TOKEN to a token of that account.`],
       });
     case status === 404:
-      return new WeightsError(`${url} does not exist (404).${words}`, {
+      return new WeightsError(`${url.includes("/api/models/") ? page : url} does not exist (404).${words}`, {
         next: ["Check owner, name, revision and file."],
       });
     case status === 429:

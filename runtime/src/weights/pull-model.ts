@@ -214,11 +214,16 @@ async function planPull(options: PullOptions): Promise<Plan> {
 
 const UNKNOWN = { license: null, terms: null, catalog: undefined } as const;
 
-async function planCatalog(model: CatalogModel, { asked, hub, signal }: PullOptions): Promise<Plan> {
+async function planCatalog(
+  model: CatalogModel,
+  { asked, hub, signal, isLicenseAccepted }: PullOptions,
+): Promise<Plan> {
   if (model.engine === null)
     throw new WeightsError(`${model.title} cannot run here: ${model.note ?? "no engine runs it yet"}.`, {
       next: ["`sluice models list` shows those that can."],
     });
+  // Before anything is asked of the hub.
+  requireAcceptance(model.title, { ...model, catalog: model }, { isLicenseAccepted });
   const files: PlannedFile[] = [];
   const repositories = new Map<string, string>();
   for (const wanted of model.files) {
