@@ -18,6 +18,7 @@ import {
 } from "@sluice/runtime/weights";
 import { type InstalledModel, sendControlCommand } from "@sluice/server";
 import { CliError } from "../cli-error.ts";
+import { isProgram } from "./machine.ts";
 import { pullWithProgress } from "./pull.ts";
 import type { WeightsSettings } from "./weights-settings.ts";
 
@@ -54,6 +55,11 @@ export async function addModel(asked: string, options: AddOptions, settings: Wei
   });
   const models = await reload(settings, before, binding.name);
   for (const line of moved) process.stdout.write(`${line}\n`);
+  const program = settings.settings.modelSettings["sd_server"] ?? "sd-server";
+  if (description.engine === "sd-server" && !(await isProgram(program)))
+    process.stderr.write(
+      `${program} is not here yet: put stable-diffusion.cpp's sd-server on the PATH of the\nserver, or its path into SLUICE_MODEL_SD_SERVER. Requests fail until then.\n`,
+    );
   const when = models === undefined ? "from the next `sluice serve` on" : "now";
   process.stdout.write(
     `${binding.name} answers ${wanted.join(", ")} ${when}.\n  try  sluice run ${wanted[0]} prompt="a red apple on a white table"\n`,

@@ -62,7 +62,8 @@ async function askGraphics(): Promise<{ readonly name: string; readonly bytes: n
   }
 }
 
-async function isProgram(name: string): Promise<boolean> {
+/** Whether a program of this path, or of this name on the PATH, can be started. */
+export async function isProgram(name: string): Promise<boolean> {
   const folders = /[/\\]/.test(name) ? [""] : (process.env["PATH"] ?? "").split(delimiter).filter(Boolean);
   const endings = process.platform === "win32" ? ["", ".exe"] : [""];
   for (const folder of folders)

@@ -11,6 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createDiffusionFolder } from "@sluice/runtime/testing/diffusion-folder";
 import { type HubServer, startHubServer } from "@sluice/runtime/testing/hub-server";
+import { createReplaySdServer, type ReplaySdServer } from "@sluice/runtime/testing/replay-sd-server";
 import { writeGguf, writeSafetensors } from "@sluice/runtime/testing/weights-files";
 
 import { addModel, removeModel } from "./bind.ts";
@@ -20,6 +21,7 @@ const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const REPOSITORY = "acme/tiny-schnell";
 
 let hub: HubServer;
+let sdServer: ReplaySdServer;
 let folder = "";
 let data = "";
 let server: ChildProcess;
@@ -30,6 +32,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "sluice-models-"));
   data = join(folder, "data");
   hub = await startHubServer();
+  sdServer = await createReplaySdServer();
   await using weights = await createDiffusionFolder("flux", { variant: "schnell" });
   await hub.putFolder(REPOSITORY, weights.path, "apache-2.0");
   ({ child: server, origin } = await serve());
@@ -39,6 +42,7 @@ before(async () => {
 after(async () => {
   await stop(server);
   await hub[Symbol.asyncDispose]();
+  await sdServer[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -103,8 +107,14 @@ describe("sluice models", { timeout: 240_000 }, () => {
   test("requests that wait while a model changes are answered, each by one that offers the endpoint", async () => {
     await sluice(["models", "add", "schnell"]);
     const waiting = Array.from({ length: 6 }, (_, i) => draw("fal-ai/flux-pro", { seed: i }));
+    const small = { prompt: "a cat", image_size: { width: 128, height: 96 }, num_inference_steps: 2 };
+    const direct = Array.from({ length: 4 }, () => send("fal-ai/flux-pro", small));
     await sluice(["models", "remove", "schnell"]);
     for (const { model } of await Promise.all(waiting)) assert.match(model, /^(schnell|sluice-tiny)@/);
+    for (const response of await Promise.all(direct)) {
+      assert.equal(response.status, 200);
+      assert.match(response.headers.get("x-model") ?? "", /^(schnell|sluice-tiny)@/);
+    }
     assert.match((await draw("fal-ai/flux-pro")).model, /^sluice-tiny@/);
   });
 
@@ -143,6 +153,30 @@ describe("sluice models", { timeout: 240_000 }, () => {
     assert.equal((await sluice(["models", "remove", "mine"])).code, 0);
     const gone = await send("fal-ai/flux/dev/image-to-image", {});
     assert.equal(gone.status, 404);
+  });
+
+  test("a model of the catalog comes from its repositories and runs in sd-server", async () => {
+    const model = writeGguf(["double_stream_modulation_img.lin.weight", "double_blocks.0.x"]);
+    hub.put("leejet/FLUX.2-klein-4B-GGUF", { "flux-2-klein-4b-Q8_0.gguf": model, "other-Q4_0.gguf": model });
+    const vae = writeSafetensors(["decoder.conv_in.weight"]);
+    hub.put("black-forest-labs/FLUX.2-small-decoder", { "full_encoder_small_decoder.safetensors": vae });
+    hub.put("unsloth/Qwen3-4B-GGUF", { "Qwen3-4B-Q4_K_M.gguf": writeGguf(["blk.0.attn_q.weight"]) });
+    const { code, err } = await sluice(["models", "add", "flux-2-klein-4b"]);
+    assert.equal(code, 0, err);
+    assert.match(err, /sd-server is not here yet: .*\n.*SLUICE_MODEL_SD_SERVER/);
+    const drawn = await draw("fal-ai/flux-pro", { num_inference_steps: 28 });
+    assert.match(drawn.model, /^flux-2-klein-4b@[0-9a-f]{12}$/);
+    assert.match(drawn.log, /num_inference_steps 28 is outside this model's 1 to 8; 8 is used/);
+    const { start = [] } = (await sdServer.readCalls()).find((call) => call.start !== undefined) ?? {};
+    const folder = join(data, "models/flux-2-klein-4b");
+    for (const [option, path] of [
+      ["--diffusion-model", "diffusion-model/flux-2-klein-4b-Q8_0.gguf"],
+      ["--vae", "vae/full_encoder_small_decoder.safetensors"],
+      ["--llm", "llm/Qwen3-4B-Q4_K_M.gguf"],
+    ] as const)
+      assert.equal(start[start.indexOf(option) + 1], join(folder, path), start.join(" "));
+    assert.equal((await sluice(["models", "remove", "flux-2-klein-4b", "--delete"])).code, 0);
+    assert(!existsSync(folder));
   });
 
   test("list shows what is installed, what it answers, and what else there is", async () => {
@@ -315,7 +349,7 @@ function start(words: readonly string[], dataDir = data): ChildProcess {
     ["--disable-warning=ExperimentalWarning", MAIN, ...words, "--data", dataDir],
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...inherited, SLUICE_HUB: hub.url },
+      env: { ...inherited, SLUICE_HUB: hub.url, SLUICE_MODEL_SD_SERVER: join(folder, "none/sd-server") },
       timeout: 120_000,
       killSignal: "SIGKILL",
     },
@@ -354,7 +388,10 @@ async function serve(): Promise<{ readonly child: ChildProcess; readonly origin:
       "--data",
       data,
     ],
-    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, SLUICE_MODEL_PROVIDER: "cpu" } },
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, SLUICE_MODEL_PROVIDER: "cpu", SLUICE_MODEL_SD_SERVER: sdServer.binary },
+    },
   );
   for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
     const found = /^listening on (\S+)$/.exec(line)?.[1];

@@ -185,6 +185,26 @@ describe("a pull", () => {
     assert.equal(sha256(await readFile(join(weightsDir, "m", BIG))), sha256(other));
   });
 
+  test("of an address without hashes begins again when its ETag changes on the way", async () => {
+    const write = (fill: number) =>
+      writeSafetensors(["double_blocks.0.x", "vae.x"], { padding: String(fill).repeat(400_000) });
+    const path = "one.safetensors";
+    server.put("acme/plain", { [path]: write(1) });
+    server.setTrouble(path, { breakAfter: 200_000, times: 1 });
+    let isChanged = false;
+    const { model } = await pull(`${server.cdnUrl}/acme/plain/resolve/main/${path}`, {
+      onProgress: ({ doneBytes }) => {
+        if (isChanged || doneBytes < 100_000) return;
+        isChanged = true;
+        server.put("acme/plain", { [path]: write(2) });
+      },
+    });
+    assert.equal(model.files[0]?.sha256, sha256(write(2)));
+    assert.deepEqual(await readFile(join(weightsDir, "m", path)), write(2));
+    const asked = server.seen.filter((request) => request.path.endsWith(path));
+    assert.match(asked[1]?.ifRange ?? "", /^"/);
+  });
+
   test("takes up what an interrupted pull left", async () => {
     await putModel();
     const stopped = new AbortController();
