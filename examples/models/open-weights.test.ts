@@ -1,19 +1,14 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { copyFile, cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createDiffusionFolder } from "@sluice/runtime/testing/diffusion-folder";
 import sharp from "sharp";
-import { waitForOrigin } from "./testing/wait-for-origin.ts";
+import { type ServedModel, serveModel } from "./testing/serve-model.ts";
 
 let dir = "";
-let server: ChildProcess;
-let origin = "";
-let key = "";
+let server: ServedModel;
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), "sluice-open-weights-"));
@@ -21,29 +16,22 @@ before(async () => {
   await cp(weights.path, join(dir, "FLUX.1-schnell-onnx"), { recursive: true });
   const file = join(dir, "my-flux.ts");
   await copyFile(new URL("open-weights.ts", import.meta.url), file);
-  const cli = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
-  const data = join(dir, "data");
-  const flags = ["--log-level", "warn", "--port", "0", "--data", data];
-  server = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", cli, "serve", ...flags, file], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, SLUICE_MODEL_PROVIDER: "cpu" },
-  });
-  origin = await waitForOrigin(server);
-  key = (await readFile(join(data, "first-key"), "utf8")).trim();
+  server = await serveModel(file, join(dir, "data"));
 });
 
 after(async () => {
-  if (server.exitCode === null) {
-    server.kill("SIGTERM");
-    await once(server, "exit");
-  }
+  await server[Symbol.asyncDispose]();
   await rm(dir, { recursive: true, force: true });
 });
 
 describe("open weights given to serve", { timeout: 60_000 }, () => {
   it("take over fal-ai/flux-pro from the embedded model, and draw", async () => {
     const size = { width: 200, height: 128 };
-    const { headers, body } = await run("fal-ai/flux-pro", { prompt: "a cat", image_size: size, seed: 3 });
+    const { headers, body } = await server.run("fal-ai/flux-pro", {
+      prompt: "a cat",
+      image_size: size,
+      seed: 3,
+    });
     assert.match(headers.get("x-model") ?? "", /^FLUX\.1-schnell-onnx@[0-9a-f]{12}$/);
     const [image] = body["images"] as { url: string; width: number }[];
     assert.ok(image);
@@ -55,7 +43,7 @@ describe("open weights given to serve", { timeout: 60_000 }, () => {
 
   it("leave the other endpoints as they were", async () => {
     const input = { prompt: "a cat", image_size: { width: 64, height: 64 }, num_inference_steps: 1 };
-    const { headers } = await run("fal-ai/flux/dev", input);
+    const { headers } = await server.run("fal-ai/flux/dev", input);
     assert.match(headers.get("x-model") ?? "", /^sluice-tiny@/);
   });
 
@@ -66,17 +54,3 @@ describe("open weights given to serve", { timeout: 60_000 }, () => {
     assert(source.split("\n").length <= 10);
   });
 });
-
-async function run(
-  endpointId: string,
-  input: object,
-): Promise<{ headers: Headers; body: Record<string, unknown> }> {
-  const response = await fetch(`${origin}/run/${endpointId}`, {
-    method: "POST",
-    headers: { authorization: `Key ${key}`, "content-type": "application/json" },
-    body: JSON.stringify(input),
-  });
-  const body = (await response.json()) as Record<string, unknown>;
-  assert.equal(response.status, 200, JSON.stringify(body));
-  return { headers: response.headers, body };
-}
