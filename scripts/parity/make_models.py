@@ -78,7 +78,8 @@ def plain_rms_norm(x, shape, weight=None, eps=None):
     return normal if weight is None else normal * weight
 
 
-def export(path, network, run, inputs, outputs):
+def export(path, network, run, inputs, outputs, axes=None):
+    """Names of `axes` are sizes that stay free, by input or output and position; all others are fixed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     own = torch.nn.functional.rms_norm
     torch.nn.functional.rms_norm = plain_rms_norm
@@ -90,6 +91,7 @@ def export(path, network, run, inputs, outputs):
             str(path),
             input_names=list(inputs),
             output_names=outputs,
+            dynamic_axes=axes,
             opset_version=18,
             dynamo=False,
         )
