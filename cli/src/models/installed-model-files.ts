@@ -14,6 +14,7 @@ export function createInstalledModels(settings: Pick<Settings, "dataDir" | "weig
   const dataDir = resolve(settings.dataDir);
   const weightsDir = resolve(getWeightsDir(settings));
   const filesDir = join(dataDir, "cache/bound-models");
+  let isFirst = true;
   return {
     async read() {
       // Most servers have no such models: they do not pay for the code.
@@ -35,7 +36,9 @@ export function createInstalledModels(settings: Pick<Settings, "dataDir" | "weig
           }
         }),
       );
-      await removeOthers(filesDir, bound);
+      // While a server runs, a worker of an earlier binding may still have to start from its file.
+      if (isFirst) await removeOthers(filesDir, bound);
+      isFirst = false;
       const names = new Set(bindings.map(({ name }) => name));
       const unbound = pulled
         .filter(({ name }) => !names.has(name))

@@ -105,7 +105,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
   });
 
   test("requests that wait while a model changes are answered, each by one that offers the endpoint", async () => {
-    await sluice(["models", "add", "schnell"]);
+    await addSchnell();
     const waiting = Array.from({ length: 6 }, (_, i) => draw("fal-ai/flux-pro", { seed: i }));
     const small = { prompt: "a cat", image_size: { width: 128, height: 96 }, num_inference_steps: 2 };
     const direct = Array.from({ length: 4 }, () => send("fal-ai/flux-pro", small));
@@ -119,7 +119,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
   });
 
   test("a value outside the schema is refused, a LoRA too", async () => {
-    await sluice(["models", "add", "schnell"]);
+    await addSchnell();
     const steep = await send("fal-ai/flux-pro", { prompt: "a cat", num_inference_steps: 1000 });
     assert.equal(steep.status, 422);
     const lora = await send("fal-ai/flux-pro", {
@@ -180,7 +180,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
   });
 
   test("list shows what is installed, what it answers, and what else there is", async () => {
-    await sluice(["models", "add", "schnell"]);
+    await addSchnell();
     const { out, err } = await sluice(["models", "list", "--all"]);
     assert.match(out, /^INSTALLED +ENGINE +ON DISK +LICENCE +ANSWERS\n/, err);
     assert.match(out, /^schnell +onnx +[\d.]+ kB +apache-2\.0 +.*fal-ai\/flux-pro/m);
@@ -197,7 +197,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
   });
 
   test("what cannot be served is refused when it is added, and nothing changes", async () => {
-    await sluice(["models", "add", "schnell"]);
+    await addSchnell();
     const before = await readFile(join(data, "models.json"), "utf8");
     await using weights = await createDiffusionFolder("flux");
     const broken = async (change: (path: string) => Promise<unknown>, message: RegExp) => {
@@ -263,6 +263,15 @@ describe("sluice models", { timeout: 240_000 }, () => {
     assert.equal((await sluice(["models", "remove", "nc"])).code, 0);
   });
 
+  test("a backup has the bindings, too", async () => {
+    await addSchnell();
+    const copy = join(folder, "backup");
+    const { code, err } = await sluice(["backup", copy]);
+    assert.equal(code, 0, err);
+    const text = await readFile(join(copy, "models.json"), "utf8");
+    assert.equal(text, await readFile(join(data, "models.json"), "utf8"));
+  });
+
   test("Ctrl-C leaves what the next pull goes on with", async () => {
     const big = "transformer/model.onnx_data";
     hub.put(REPOSITORY, { [big]: Buffer.alloc(3_000_000, 7) });
@@ -290,7 +299,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
   });
 
   test("bindings are there after a restart; a broken one costs none of the others", async () => {
-    await sluice(["models", "add", "schnell", "--endpoint", "fal-ai/flux-pro"]);
+    await addSchnell();
     const path = join(data, "models.json");
     const document = JSON.parse(await readFile(path, "utf8"));
     document.models.lost = { endpoints: ["acme/lost"] };
@@ -318,6 +327,12 @@ describe("sluice models", { timeout: 240_000 }, () => {
 
 const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/** The model of the stand-in behind fal-ai/flux-pro, whatever ran before. */
+async function addSchnell(): Promise<void> {
+  const { code, err } = await sluice(["models", "add", `hf:${REPOSITORY}`, "--name", "schnell"]);
+  assert.equal(code, 0, err);
+}
 
 const settings = () => readWeightsSettings({ data }, { SLUICE_HUB: hub.url });
 

@@ -4,6 +4,7 @@ import type { LimitRange } from "./engine-overrides.ts";
 import { inspectModel } from "./inspect-model.ts";
 import { findInstalledModel, type ModelDescription } from "./installed-models.ts";
 import { FILE_ROLES, type FileRole, type LicenseTerms, type ModelLimits } from "./model-catalog.ts";
+import { checkModelName } from "./model-source.ts";
 import { takeProcessLock } from "./process-lock.ts";
 import { WeightsError } from "./weights-error.ts";
 import { writeFileSafely } from "./write-file-safely.ts";
@@ -140,6 +141,7 @@ function parseBindings(document: unknown, path: string): readonly ModelBinding[]
   if (!isFields(models)) throw refuse(`it has no object "models"`);
   return Object.entries(models).map(([name, fields]) => {
     const at = `models.${name}`;
+    checkModelName(name);
     if (!isFields(fields)) throw refuse(`"${at}" is not an object`);
     for (const [field, value] of Object.entries(fields)) {
       const check = CHECKS[field];
