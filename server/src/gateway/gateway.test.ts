@@ -297,7 +297,7 @@ test("an unexpected failure is a plain 500 that tells nothing", async () => {
   await using broken = await openGateway({
     change: (context) => ({
       ...context,
-      queue: { ...context.queue, find: () => Promise.reject(new Error("secret")) },
+      queue: { ...context.queue, findOutline: () => Promise.reject(new Error("secret")) },
     }),
   });
   const answer = await broken.call("/queue/test/echo/requests/01890000-0000-7000-8000-000000000000");

@@ -26,6 +26,7 @@ const OPEN: readonly string[] = [
   "GET /v1/meta", // addresses that receivers of webhooks let in
   "GET /v1/models",
   "GET /v1/openapi.json",
+  "GET /v1/sluice/samples", // what models made of the sample inputs of their pages
 ];
 
 let platform: TestPlatform;
