@@ -58,6 +58,22 @@ export function testFileStore(name: string, open: () => Promise<TestStorage>): v
     assert.equal(Buffer.from((await second.files.read(file)) ?? []).toString(), "kept");
   });
 
+  check("what an account wants for its new files is kept, replaced as a whole, and its own", async () => {
+    const first = await open();
+    assert.deepEqual(await first.files.getDefaults(alice), {});
+    const acl = { default: "hide", rules: [{ user: "nobody", decision: "allow" }] } as const;
+    await first.files.setDefaults(alice, { expiresAfterMs: 90_000, acl });
+    await using second = await first.reopen();
+    const { files } = second;
+    const known = { default: "hide", rules: [] };
+    assert.deepEqual(await files.getDefaults(alice), { expiresAfterMs: 90_000, acl: known });
+    assert.deepEqual(await files.getDefaults(bob), {});
+    await files.setDefaults(alice, { expiresAfterMs: null });
+    assert.deepEqual(await files.getDefaults(alice), { expiresAfterMs: null });
+    await files.setDefaults(alice, {});
+    assert.deepEqual(await files.getDefaults(alice), {});
+  });
+
   check("a removed file is gone with its bytes and no longer counted", async () => {
     await using storage = await open();
     const { files, blobs } = storage;
