@@ -340,6 +340,17 @@ describe("a pull", () => {
     assert(on("cdn").length > 0 && on("cdn").every(({ authorization }) => authorization === undefined));
   });
 
+  test("follows no redirect to an address that is not https, and none without an end", async () => {
+    await putModel();
+    server.setTrouble(BIG, { status: 302, headers: { location: "http://models.example.org/x" } });
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`),
+      says(/leads to http:\/\/models\.example\.org, which is not https/),
+    );
+    server.setTrouble(BIG, { status: 302, headers: { location: "" } });
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/from one address to another more than 10 times/));
+  });
+
   test("keeps what it has when the disk is full", { skip: !existsSync("/dev/full") }, async () => {
     await putModel();
     const part = join(weightsDir, ".pulling/m", `${BIG}.part`);
