@@ -68,6 +68,15 @@ test("the installed command serves a request on compiled code, within its size",
   try {
     const url = await readUrl(server.stdout!);
     assert.match(await (await fetch(url)).text(), /\/app\/assets\//, "the web app is built in");
+    const tarball = join(target, "client.tgz");
+    await writeFile(tarball, Buffer.from(await (await fetch(`${url}/client.tgz`)).arrayBuffer()));
+    const { stdout: listed } = await run("tar", ["--list", "--file", tarball]);
+    for (const name of [
+      "package/dist/index.js",
+      "package/dist/index.d.ts",
+      "package/node_modules/@sluice/protocol/dist/index.js",
+    ])
+      assert.ok(listed.split("\n").includes(name), name);
     const out = join(target, "picture.jpg");
     const fields = ["prompt=a red apple", "num_inference_steps=2", "image_size=square"];
     await run(process.execPath, [bin, "run", "fal-ai/flux-pro", ...fields, "--data", data, "--out", out], {

@@ -18,15 +18,14 @@ after(async () => {
 test("all that a tab follows comes over one connection", { timeout, skip }, async () => {
   await using opened = await app.openPage();
   const { page } = opened;
-  let open = 0;
+  const open = new Set<Request>();
   let most = 0;
-  const isStream = (url: string): boolean => /\/v1\/sluice\/events(\?|$)|\/stream/.test(url);
   page.on("request", (request) => {
-    if (isStream(request.url())) most = Math.max(most, ++open);
+    if (!/\/v1\/sluice\/events(\?|$)|\/stream/.test(request.url())) return;
+    open.add(request);
+    most = Math.max(most, open.size);
   });
-  const onEnd = (request: Request): void => {
-    if (isStream(request.url())) open--;
-  };
+  const onEnd = (request: Request): void => void open.delete(request);
   page.on("requestfinished", onEnd);
   page.on("requestfailed", onEnd);
   await page.goto(`${app.url}/app/compare/test/studio`);

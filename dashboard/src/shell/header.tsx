@@ -1,4 +1,4 @@
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { useStreamState } from "../api/event-stream.ts";
 import { signOut, useSession } from "../api/session.ts";
@@ -21,6 +21,12 @@ export function Header(): ReactNode {
         ]
       : []),
   ];
+  // On a phone the links are wider than the page.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is marked
+  useEffect(() => {
+    const here = document.querySelector(".header .nav[aria-current]");
+    here?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [path, session?.scope]);
   return (
     <header className="header">
       <a className="skip" href="#main">

@@ -167,7 +167,8 @@ function SumTable({ usage }: { readonly usage: readonly Sum[] }): ReactNode {
 }
 
 function nameKey(sum: Sum): string {
-  if (sum.key_id === null) return "tokens";
+  // Of a temporary token, or a sample that the server had made.
+  if (sum.key_id === null) return "no key";
   return sum.key_alias ?? sum.key_id;
 }
 

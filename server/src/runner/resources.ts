@@ -3,18 +3,16 @@ import type { MachineReport } from "../live/machine.ts";
 
 /** Processor and memory of this machine, as this process may use them. */
 export function createResourceReader(): () => Pick<MachineReport, "cpu" | "memory"> {
-  let before: Times | undefined;
+  let before = readTimes();
   let usage: number | null = null;
   return () => {
     const times = readTimes();
-    if (before !== undefined) {
-      const all = times.all - before.all;
-      // Two looks at once would divide by next to nothing.
-      if (all >= MIN_TICKS_MS) {
-        usage = Math.min(Math.max(1 - (times.idle - before.idle) / all, 0), 1);
-        before = times;
-      }
-    } else before = times;
+    const all = times.all - before.all;
+    // Two looks at once would divide by next to nothing.
+    if (all >= MIN_TICKS_MS) {
+      usage = Math.min(Math.max(1 - (times.idle - before.idle) / all, 0), 1);
+      before = times;
+    }
     const limit = process.constrainedMemory();
     const total = totalmem();
     return {
