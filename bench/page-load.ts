@@ -88,7 +88,8 @@ async function load(from: Browser): Promise<Load> {
       look();
     })()`);
     await page.goto(server.url + PAGE);
-    await page.waitForFunction("window.usableAt !== undefined");
+    // The page's policy forbids what waitForFunction does.
+    while ((await page.evaluate("window.usableAt")) === undefined) await page.waitForTimeout(50);
     await page.waitForLoadState("networkidle");
     const times = (await page.evaluate(`({
       paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,

@@ -107,7 +107,9 @@ async function takeAll(folder: string): Promise<void> {
 async function waitForSamples(shown: Page): Promise<void> {
   const pictures = shown.locator(".card img");
   await pictures.nth(3).waitFor({ timeout: PATIENCE_MS });
-  await shown.waitForFunction("[...document.images].every(({ complete }) => complete)");
+  // The page's policy forbids what waitForFunction does.
+  while (!(await shown.evaluate("[...document.images].every(({ complete }) => complete)")))
+    await shown.waitForTimeout(100);
 }
 
 async function save(shown: Page, path: string): Promise<void> {

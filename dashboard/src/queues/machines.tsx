@@ -4,6 +4,7 @@ import { call, describeError } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo, formatSeconds } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { TableBox } from "../shell/table-box.tsx";
 
 interface Machine {
   readonly hostname: string;
@@ -165,60 +166,56 @@ function Meter(props: {
 
 function WorkerTable({ workers }: { readonly workers: readonly Worker[] }): ReactNode {
   return (
-    <div className="table-box">
-      <table className="table">
-        <caption className="visually-hidden">Workers</caption>
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Model in memory</th>
-            <th scope="col">Device</th>
-            <th scope="col" className="number-cell">
-              Memory
-            </th>
-            <th scope="col" className="number-cell">
-              Loaded in
-            </th>
-            <th scope="col" className="number-cell">
-              Requests
-            </th>
-            <th scope="col">Now</th>
+    <TableBox label="Workers, to scroll">
+      <caption className="visually-hidden">Workers</caption>
+      <thead>
+        <tr>
+          <th scope="col">State</th>
+          <th scope="col">Model in memory</th>
+          <th scope="col">Device</th>
+          <th scope="col" className="number-cell">
+            Memory
+          </th>
+          <th scope="col" className="number-cell">
+            Loaded in
+          </th>
+          <th scope="col" className="number-cell">
+            Requests
+          </th>
+          <th scope="col">Now</th>
+        </tr>
+      </thead>
+      <tbody>
+        {workers.map((worker) => (
+          <tr key={worker.pid ?? worker.started_at}>
+            <td>
+              <span className={`state state-${COLORS[worker.state]}`}>{worker.state}</span>
+            </td>
+            <td title={worker.model_file}>
+              {worker.endpoint_ids.join(", ")}
+              <div className="muted">
+                process {worker.pid ?? "–"}, started {formatAgo(worker.started_at)}
+              </div>
+            </td>
+            <td>{worker.device}</td>
+            <td className="number-cell">{worker.rss_bytes === null ? "–" : formatBytes(worker.rss_bytes)}</td>
+            <td className="number-cell">
+              {worker.load_ms === null ? "–" : formatSeconds(worker.load_ms / 1000)}
+            </td>
+            <td className="number-cell">{worker.runs}</td>
+            <td>
+              {worker.request === null ? (
+                <span className="muted">nothing</span>
+              ) : (
+                <Link className="mono" href={`/app/requests/${worker.request.request_id}`}>
+                  {worker.request.request_id.slice(0, 13)}…
+                </Link>
+              )}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {workers.map((worker) => (
-            <tr key={worker.pid ?? worker.started_at}>
-              <td>
-                <span className={`state state-${COLORS[worker.state]}`}>{worker.state}</span>
-              </td>
-              <td title={worker.model_file}>
-                {worker.endpoint_ids.join(", ")}
-                <div className="muted">
-                  process {worker.pid ?? "–"}, started {formatAgo(worker.started_at)}
-                </div>
-              </td>
-              <td>{worker.device}</td>
-              <td className="number-cell">
-                {worker.rss_bytes === null ? "–" : formatBytes(worker.rss_bytes)}
-              </td>
-              <td className="number-cell">
-                {worker.load_ms === null ? "–" : formatSeconds(worker.load_ms / 1000)}
-              </td>
-              <td className="number-cell">{worker.runs}</td>
-              <td>
-                {worker.request === null ? (
-                  <span className="muted">nothing</span>
-                ) : (
-                  <Link className="mono" href={`/app/requests/${worker.request.request_id}`}>
-                    {worker.request.request_id.slice(0, 13)}…
-                  </Link>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </TableBox>
   );
 }
 

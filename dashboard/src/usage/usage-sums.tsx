@@ -3,6 +3,7 @@ import { call } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatSeconds } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { TableBox } from "../shell/table-box.tsx";
 import { StackedBars } from "./stacked-bars.tsx";
 
 /** Of one key's requests of one endpoint in one piece of time, as `/v1/sluice/usage` tells it. */
@@ -131,38 +132,36 @@ function SumTable({ usage }: { readonly usage: readonly Sum[] }): ReactNode {
     </>
   );
   return (
-    <div className="table-box">
-      <table className="table">
-        <caption className="visually-hidden">Sums by key and endpoint</caption>
-        <thead>
-          <tr>
-            <th scope="col">Key</th>
-            <th scope="col">Endpoint</th>
-            {["Requests", "Succeeded", "Model time", "Megapixels", "Would cost"].map((name) => (
-              <th key={name} scope="col" className="number-cell">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {[...rows].map(([id, { first, sums }]) => (
-            <tr key={id}>
-              <td title={first.key_id ?? undefined}>{nameKey(first)}</td>
-              <td>{first.endpoint_id}</td>
-              {figures(sums)}
-            </tr>
+    <TableBox label="Sums by key and endpoint">
+      <caption className="visually-hidden">Sums by key and endpoint</caption>
+      <thead>
+        <tr>
+          <th scope="col">Key</th>
+          <th scope="col">Endpoint</th>
+          {["Requests", "Succeeded", "Model time", "Megapixels", "Would cost"].map((name) => (
+            <th key={name} scope="col" className="number-cell">
+              {name}
+            </th>
           ))}
-        </tbody>
-        <tfoot>
-          <tr>
-            <th scope="row">All</th>
-            <td />
-            {figures(usage)}
+        </tr>
+      </thead>
+      <tbody>
+        {[...rows].map(([id, { first, sums }]) => (
+          <tr key={id}>
+            <td title={first.key_id ?? undefined}>{nameKey(first)}</td>
+            <td>{first.endpoint_id}</td>
+            {figures(sums)}
           </tr>
-        </tfoot>
-      </table>
-    </div>
+        ))}
+      </tbody>
+      <tfoot>
+        <tr>
+          <th scope="row">All</th>
+          <td />
+          {figures(usage)}
+        </tr>
+      </tfoot>
+    </TableBox>
   );
 }
 
