@@ -27,6 +27,7 @@ import {
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
+import { readCpuMs } from "./measuring/start-process.ts";
 import { getSpread } from "./measuring/statistics.ts";
 
 const { values } = parseArgs({
@@ -49,6 +50,8 @@ const threads = Number(values.threads);
 interface Drawn {
   readonly seconds: number;
   readonly stepMs: readonly number[];
+  /** CPU time of all threads: what a busy machine disturbs least. */
+  readonly stepCpuMs: readonly number[];
   readonly decodeSeconds: number;
   /** Time of the steps inside native calls, where it is known. */
   readonly nativeMs?: number;
@@ -81,6 +84,7 @@ async function compare(): Promise<void> {
     return [
       { name: `${name}: picture`, unit: "s", ...median(({ seconds }) => seconds) },
       { name: `${name}: step`, unit: "ms", ...median(({ stepMs }) => getSpread(stepMs).median) },
+      { name: `${name}: step, CPU`, unit: "ms", ...median(({ stepCpuMs }) => getSpread(stepCpuMs).median) },
       { name: `${name}: decode`, unit: "s", ...median(({ decodeSeconds }) => decodeSeconds) },
       { name: `${name}: most memory`, unit: "MiB", ...getSpread([readPeakBytes() / 2 ** 20]) },
     ];
@@ -90,6 +94,7 @@ async function compare(): Promise<void> {
       for (const [what, pick] of [
         ["picture", ({ seconds }: Drawn) => seconds],
         ["step", ({ stepMs }: Drawn) => getSpread(stepMs).median],
+        ["step by CPU", ({ stepCpuMs }: Drawn) => getSpread(stepCpuMs).median],
       ] as const) {
         const ratios = ours.map((own, round) => pick(all[i]?.[round] ?? own) / pick(own));
         figures.push({ name: `${subject.name} / ours, ${what}`, unit: "×", ...getSpread(ratios) });
@@ -171,8 +176,8 @@ async function serve(name: string): Promise<void> {
   const native: { readonly session: object; readonly ms: number }[] = [];
   measureNativeCalls(native);
   const engine = name === "ours" ? await openOurs() : await openSdServer();
-  process.on("message", ({ seed }: { seed: number }) => void draw(engine, seed, native));
   const pid = name === "ours" ? process.pid : findChild();
+  process.on("message", ({ seed }: { seed: number }) => void draw(engine, pid, seed, native));
   process.send?.({ ready: `${engine.info.kind} ${engine.info.version}`, pid });
 }
 
@@ -197,9 +202,15 @@ function openSdServer(): Promise<Engine> {
   });
 }
 
-async function draw(engine: Engine, seed: number, native: { session: object; ms: number }[]): Promise<void> {
+async function draw(
+  engine: Engine,
+  pid: number,
+  seed: number,
+  native: { session: object; ms: number }[],
+): Promise<void> {
   native.length = 0;
   const at: number[] = [];
+  const cpu: number[] = [];
   const nativeBefore: number[] = [];
   const sink = {
     log: () => {},
@@ -207,6 +218,7 @@ async function draw(engine: Engine, seed: number, native: { session: object; ms:
     progress: ({ phase }: { phase: string }) => {
       if (phase !== "denoise") return;
       at.push(performance.now());
+      cpu.push(readCpuMs(pid));
       nativeBefore.push(native.reduce((sum, { ms }) => sum + ms, 0));
     },
   };
@@ -218,6 +230,7 @@ async function draw(engine: Engine, seed: number, native: { session: object; ms:
   process.send?.({
     seconds: (performance.now() - started) / 1000,
     stepMs: at.slice(1).map((time, i) => time - (at[i] ?? 0)),
+    stepCpuMs: cpu.slice(1).map((time, i) => time - (cpu[i] ?? 0)),
     decodeSeconds: timings["decode"] ?? 0,
     nativeMs: (nativeBefore.at(-1) ?? 0) - (nativeBefore[0] ?? 0),
   } satisfies Drawn);

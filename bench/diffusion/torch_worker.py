@@ -54,8 +54,13 @@ pipe.set_progress_bar_config(disable=True)
 tell({"ready": f"diffusers {df.__version__}, torch {torch.__version__}"})
 for line in sys.stdin:
     job = json.loads(line)
-    at = []
-    on_step = lambda _pipe, _step, _timestep, values: at.append(time.perf_counter()) or {}
+    at, cpu = [], []
+
+    def on_step(_pipe, _step, _timestep, _values):
+        at.append(time.perf_counter())
+        cpu.append(time.process_time())
+        return {}
+
     started = time.perf_counter()
     with torch.inference_mode():
         pipe(
@@ -63,5 +68,5 @@ for line in sys.stdin:
             generator=torch.Generator("cpu").manual_seed(job["seed"]), callback_on_step_end=on_step, **options,
         )  # fmt: skip
     ended = time.perf_counter()
-    steps = [1000 * (after - before) for before, after in zip(at, at[1:])]
-    tell({"seconds": ended - started, "stepMs": steps, "decodeSeconds": ended - at[-1]})
+    steps, cpu_steps = ([1000 * (b - a) for a, b in zip(times, times[1:])] for times in (at, cpu))
+    tell({"seconds": ended - started, "stepMs": steps, "stepCpuMs": cpu_steps, "decodeSeconds": ended - at[-1]})

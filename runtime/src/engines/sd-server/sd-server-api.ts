@@ -50,6 +50,7 @@ export function createSdServerApi(origin: string, timeoutMs: number): SdServerAp
     try {
       const response = await fetch(`${origin}/sdcpp/v1/${path}`, {
         ...init,
+        // Bodies of forms, which is what others are taken for, may have 8 KiB there.
         headers: { "content-type": "application/json" },
         redirect: "error",
         signal: AbortSignal.any([signal, limit]),
