@@ -15,20 +15,20 @@ export interface Span {
 
 /**
  * The timeline as spans: each event ends the time since the one before it. The time before a lease is the queue's; the
- * steps stand between the encoding and the decoding, as long as their own times say.
+ * steps stand before the decoding of their picture, as long as their own times say: pictures are made one after the
+ * other, each in as many steps.
  *
  * @param now given for a request that goes on: a last span lasts until then
  */
 export function createSpans(events: readonly TimelineEvent[], now: number | undefined): readonly Span[] {
   const spans: Span[] = [];
-  const steps = new Map<number, readonly number[]>();
+  /** By attempt: the steps of each picture that is not drawn yet. */
+  const steps = new Map<number, (readonly number[])[]>();
   for (const { attempt, data } of events) {
     const times = readData(data)["step_ms"];
-    if (Array.isArray(times))
-      steps.set(
-        attempt ?? 0,
-        times.filter((ms) => typeof ms === "number"),
-      );
+    if (!Array.isArray(times)) continue;
+    const decoded = events.filter((event) => event.kind === "decoded" && event.attempt === attempt);
+    steps.set(attempt ?? 0, divide(times.map(Number), decoded.length));
   }
   let before: number | undefined;
   for (const event of events) {
@@ -45,12 +45,11 @@ export function createSpans(events: readonly TimelineEvent[], now: number | unde
         break;
       case "decoded":
       case "stored": {
-        const times = steps.get(attempt);
+        const times = steps.get(attempt)?.shift();
         const sum = (times ?? []).reduce((total, ms) => total + ms, 0);
         // Clocks of the worker and of the queue differ by a little: the steps end before what follows them.
         const until = Math.min(start + sum, end);
         if (times !== undefined) {
-          steps.delete(attempt);
           add("steps", start, until, describeSteps(times), times);
         }
         add(event.kind, times === undefined ? start : until, end, describeStored(event));
@@ -115,6 +114,13 @@ export function listAttempts(events: readonly TimelineEvent[], state: string): r
       },
     ];
   });
+}
+
+/** In so many equal parts, at least one. */
+function divide(times: readonly number[], count: number): (readonly number[])[] {
+  const parts = Math.max(count, 1);
+  const length = Math.ceil(times.length / parts);
+  return Array.from({ length: parts }, (_, index) => times.slice(index * length, (index + 1) * length));
 }
 
 function describeRunner({ data }: TimelineEvent): string {

@@ -1,13 +1,11 @@
 /**
- * How fast is the web app? The first load of a playground in headless Chromium (nothing cached), and scrolling through
- * 10,000 log lines.
+ * Do 10,000 log lines scroll smoothly? Times of frames in headless Chromium, on the page of a request that wrote them.
  *
- *     node bench/web-app.ts [--rounds 5]
+ *     node bench/log-scrolling.ts
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { openServer } from "../server/src/index.ts";
 import { silentLogger } from "../server/src/logger.ts";
@@ -16,12 +14,9 @@ import { describeLoad, type Figure, print, printFigures, printHeader } from "./m
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "5" } } });
-const rounds = Number(values.rounds);
 const LINES = 10_000;
-const MODEL = "/models/bench/chatty";
 
-printHeader("The web app in headless Chromium");
+printHeader("Scrolling through 10,000 log lines in headless Chromium");
 await using folder = await makeTemporaryFolder();
 await using server = await openServer({
   settings: parseSettings({ SLUICE_PORT: "0", SLUICE_DATA: folder.path, SLUICE_MIN_FREE: "0" }),
@@ -36,39 +31,10 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
 });
 try {
-  printFigures([...(await measureFirstLoad(browser)), ...(await measureScrolling(browser))]);
+  printFigures(await measureScrolling(browser));
   print(`${describeLoad()} at the end`);
 } finally {
   await browser.close();
-}
-
-async function measureFirstLoad(browser: Browser): Promise<readonly Figure[]> {
-  const painted: number[] = [];
-  const interactive: number[] = [];
-  let script = 0;
-  for (let round = 0; round < rounds; round++) {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    const startedAt = performance.now();
-    await page.goto(server.url + MODEL);
-    const prompt = page.getByLabel("Prompt");
-    await prompt.fill("typed");
-    interactive.push(performance.now() - startedAt);
-    painted.push(
-      Number(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")),
-    );
-    script = Number(
-      await page.evaluate(
-        "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js')).reduce((n, e) => n + e.transferSize, 0)",
-      ),
-    );
-    await context.close();
-  }
-  return [
-    { name: "playground: first contentful paint", unit: "ms", ...getSpread(painted) },
-    { name: "playground: until its prompt takes text", unit: "ms", ...getSpread(interactive) },
-    { name: "playground: script over the wire", unit: "kB", ...getSpread([script / 1000]) },
-  ];
 }
 
 async function measureScrolling(browser: Browser): Promise<readonly Figure[]> {
