@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { CODE_LANGUAGES, type CodeCall } from "../src/code/format-code.ts";
+import { CODE_LANGUAGES, type CodeCall } from "@sluice/protocol/snippets";
 import { openApp, type TestApp, whyNoBrowser } from "./testing/open-app.ts";
 import { openTestServer } from "./testing/open-server.ts";
 
@@ -150,6 +150,12 @@ ${get(label).replace(/^curl /, "curl --silent ")}`;
   ];
   for (const [, start] of runners) await start();
   for (const label of ["input example", "output example"]) JSON.parse(get(label));
+  // The page for agents prints the same; it knows no output that was made here.
+  const twin = await (await fetch(`${app.url}/models/test/studio/llms.txt`)).text();
+  assert.deepEqual(
+    [...snippets].flatMap(([label, text]) => (twin.includes(`\n${text}\n`) ? [] : [label])),
+    ["output example"],
+  );
   // The registry has the official client, and a header is no program.
   const others = ["install", "header", "input example", "output example"];
   assert.deepEqual(

@@ -1,6 +1,6 @@
+import { CODE_LANGUAGES, type CodeCall } from "@sluice/protocol/snippets";
 import { type KeyboardEvent, type ReactNode, useState } from "react";
 import { CodeBlock } from "./code-block.tsx";
-import { CODE_LANGUAGES, type CodeCall } from "./format-code.ts";
 
 const NAME = "sluice.language";
 

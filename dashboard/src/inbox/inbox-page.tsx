@@ -1,4 +1,5 @@
 import { createFalClient } from "@sluice/client";
+import { quoteForShell } from "@sluice/protocol/snippets";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { Link } from "wouter";
 import { call, describeError } from "../api/call.ts";
@@ -7,7 +8,6 @@ import { formatAgo } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { CodeBlock, CopyButton } from "../code/code-block.tsx";
-import { quoteForShell } from "../code/format-code.ts";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import "../styles/operations.css";
 

@@ -1,3 +1,4 @@
+import * as snippets from "@sluice/protocol/snippets";
 import { type ReactNode, useMemo } from "react";
 import { findInputSchema, findOutputSchema, type Model } from "../api/models.ts";
 import { CodeBlock } from "../code/code-block.tsx";
@@ -5,7 +6,6 @@ import { CodeTabs } from "../code/code-tabs.tsx";
 import { createSample, listFields, resolve, type Schema } from "../schema/schema.ts";
 import { SampleOutput } from "./sample-output.tsx";
 import { SchemaTable } from "./schema-table.tsx";
-import * as snippets from "./snippets.ts";
 
 /** How to call an endpoint, written from its OpenAPI document alone. */
 export default function ApiPage({ model }: { readonly model: Model }): ReactNode {

@@ -1,3 +1,4 @@
+import { CODE_LANGUAGES } from "@sluice/protocol/snippets";
 import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { call, describeError } from "../api/call.ts";
@@ -6,7 +7,6 @@ import { formatAgo, formatSeconds, getRequest, type RequestDetail } from "../api
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { CodeBlock } from "../code/code-block.tsx";
-import { CODE_LANGUAGES } from "../code/format-code.ts";
 import { formatShare } from "../form/form-values.ts";
 import { LogView } from "../playground/log-view.tsx";
 import { ResultView } from "../playground/result-view.tsx";

@@ -1,4 +1,5 @@
 import type { JsonSchema } from "@sluice/runtime/model";
+import { isFileField } from "../../catalog/file-field.ts";
 import { asList, isSchema, resolveRefs, type Subschema } from "../../catalog/schema-refs.ts";
 
 /** One field of an input or output in words. */
@@ -7,6 +8,8 @@ export interface FieldDescription {
   /** `string`, `integer`, `float`, `boolean`, `list<Image>`, `ImageSize | Enum`, … */
   readonly type: string;
   readonly isRequired: boolean;
+  /** Takes the URL or data URI of a file. */
+  readonly isFile: boolean;
   readonly description: string;
   /** As JSON; undefined when there is none. */
   readonly defaultValue: string | undefined;
@@ -16,28 +19,57 @@ export interface FieldDescription {
   readonly limits: readonly string[];
 }
 
-/** The fields of an object schema in their declared order. */
-export function describeFields(schema: JsonSchema): readonly FieldDescription[] {
-  const root = resolveRefs(schema, schema);
-  const properties = (isSchema(root["properties"]) ? root["properties"] : {}) as Record<string, Subschema>;
-  const required = asList(root["required"]);
-  const declared = asList(root["x-fal-order-properties"]).filter(
+/** The fields of an object schema in their declared order; `$ref`s are looked up in `root`. */
+export function describeFields(schema: JsonSchema, root: JsonSchema = schema): readonly FieldDescription[] {
+  const object = resolveRefs(schema, root);
+  const properties = (isSchema(object["properties"]) ? object["properties"] : {}) as Record<
+    string,
+    Subschema
+  >;
+  const required = asList(object["required"]);
+  const declared = asList(object["x-fal-order-properties"]).filter(
     (name): name is string => typeof name === "string" && Object.hasOwn(properties, name),
   );
   const names = new Set([...declared, ...Object.keys(properties)]);
   return [...names].map((name) => {
-    const field = resolveRefs(properties[name] ?? true, schema);
+    const field = resolveRefs(properties[name] ?? true, root);
     const { description, default: fallback } = field;
     return {
       name,
-      type: describeType(properties[name] ?? true, schema),
+      type: describeType(properties[name] ?? true, root),
       isRequired: required.includes(name),
+      isFile: isFileField(field) || /_url$/.test(name),
       description: typeof description === "string" ? description : "",
       defaultValue: fallback === undefined ? undefined : JSON.stringify(fallback),
-      choices: findChoices(field, schema).map((choice) => JSON.stringify(choice)),
+      choices: findChoices(field, root).map((choice) => JSON.stringify(choice)),
       limits: describeLimits(field),
     };
   });
+}
+
+/** The object types that a schema refers to, by name, in the order in which they are met. */
+export function describeTypes(schema: JsonSchema): ReadonlyMap<string, readonly FieldDescription[]> {
+  const found = new Map<string, readonly FieldDescription[]>();
+  const seen = new Set<string>();
+  visit(schema);
+  return found;
+
+  function visit(part: unknown): void {
+    if (!isSchema(part)) return;
+    // Only through a `$ref` a schema leads back to itself.
+    const { $ref } = part;
+    if (typeof $ref === "string") {
+      if (seen.has($ref)) return;
+      seen.add($ref);
+    }
+    const name = findTypeName(part, schema);
+    const target = resolveRefs(part, schema);
+    if (name !== undefined && isSchema(target["properties"]) && !found.has(name))
+      found.set(name, describeFields(target, schema));
+    for (const keyword of ["anyOf", "oneOf", "allOf"]) asList(target[keyword]).forEach(visit);
+    visit(target["items"]);
+    if (isSchema(target["properties"])) Object.values(target["properties"]).forEach(visit);
+  }
 }
 
 function describeType(subschema: Subschema, root: JsonSchema): string {

@@ -161,7 +161,7 @@ test("an app's document holds its endpoints as paths in their order", () => {
   assert.equal(createAppDocument(catalog, "acme/none", urls), undefined);
 });
 
-test("an endpoint's page names model, license, every field and three ways to call it", async () => {
+test("an endpoint's page names model, license and every field", async () => {
   const response = await get(serve([fluxProManifest]), "/models/fal-ai/flux-pro/llms.txt");
   assert.equal(response.status, 200);
   assert.equal(response.headers.get("content-type"), "text/plain; charset=utf-8");
@@ -177,8 +177,74 @@ test("an endpoint's page names model, license, every field and three ways to cal
   assert.match(text, /`guidance_scale`\*\* \(`float`\)/);
   assert.match(text, /`safety_tolerance`\*\* \(`SafetyToleranceEnum`\)/);
   assert.match(text, /`images`\*\*\* \(`list<Image>`\)/);
-  for (const way of ["### cURL", "### Python", "### JavaScript"]) assert.ok(text.includes(way));
   assert.ok(text.includes(`${urls.origin}/run/fal-ai/flux-pro`));
+});
+
+test("an endpoint's page says what the API page says, in its order", async () => {
+  const text = await (await get(serve([fluxProManifest]), "/models/fal-ai/flux-pro/llms.txt")).text();
+  assert.deepEqual(
+    [...text.matchAll(/^#{2,4} (.+)$/gm)].map(([, heading]) => heading),
+    [
+      ...["Overview", "Pricing"],
+      ...["1. Calling the API", "Install the client", "Set the key"],
+      "Submit a request and wait for its result",
+      ...["JavaScript", "@sluice/client", "TypeScript", "Python", "cURL", "CLI"],
+      ...["The queue, call by call", "Webhooks", "Streaming", "Realtime"],
+      ...["2. Authentication", "3. Files", "4. Schema"],
+      ...["Input", "Input example", "Output", "Output example", "ImageSize", "Image"],
+    ],
+  );
+  const { origin } = urls;
+  for (const part of [
+    "npm install @fal-ai/client",
+    `proxyUrl: { url: "${origin}/api/fal/proxy", when: "always" },`,
+    `npm install ${origin}/client.tgz`,
+    'export FAL_KEY="id:secret"',
+    'fal.subscribe("fal-ai/flux-pro", {',
+    `"${origin}/queue/fal-ai/flux-pro/requests/$REQUEST_ID/status?logs=1"`,
+    `--request PUT "${origin}/queue/fal-ai/flux-pro/requests/$REQUEST_ID/cancel"`,
+    "?fal_webhook=",
+    `"${origin}/run/fal-ai/flux-pro/stream"`,
+    'fal.realtime.connect("fal-ai/flux-pro", {',
+    "fal.storage.upload(",
+    "This endpoint takes no files.",
+  ])
+    assert.ok(text.includes(part), part);
+  const [, imageSize = ""] = /^### ImageSize\n\n([^#]+)/m.exec(text) ?? [];
+  assert.match(imageSize, /^- \*\*`width`\*\* \(`integer`\): .*Default value: `512`/m);
+  const [, output = ""] = /^### Output example\n\n```json\n(.+?)\n```/ms.exec(text) ?? [];
+  assert.deepEqual(JSON.parse(output), fluxProManifest.examples[0]?.output);
+});
+
+test("an output example made from the schema says so and fits it", async () => {
+  const output = {
+    type: "object",
+    properties: {
+      node: { $ref: "#/$defs/Node" },
+      score: { type: "number", minimum: 0.5 },
+      kind: { enum: ["a", "b"] },
+      maybe: { anyOf: [{ type: "null" }, { type: "string" }] },
+      seed: { type: ["null", "integer"], examples: [7] },
+    },
+    required: ["node", "score", "kind", "maybe", "seed"],
+    $defs: {
+      Node: { type: "object", properties: { next: { type: "array", items: { $ref: "#/$defs/Node" } } } },
+    },
+  };
+  const input = {
+    type: "object",
+    properties: { picture: { type: "string", ui: { field: "image" } }, mask_url: { type: "string" } },
+  };
+  const text = await (
+    await get(serve([createManifest("acme/x", { input, output })]), "/models/acme/x/llms.txt")
+  ).text();
+  assert.match(text, /The fields `picture`, `mask_url` take a data URI/);
+  assert.match(text, /^### Node\n\n- \*\*`next`\*\* \(`list<Node>`\)$/m);
+  const [, json = ""] =
+    /the values are made from the schema, not by the model:\n\n```json\n(.+?)\n```/s.exec(text) ?? [];
+  const value = JSON.parse(json);
+  assert.ok(new Ajv2020({ strict: false }).validate(output, value), json);
+  assert.deepEqual({ ...value, node: 0 }, { node: 0, score: 0.5, kind: "a", maybe: "…", seed: 7 });
 });
 
 test("the Python sample writes values as Python does", async () => {
@@ -186,17 +252,17 @@ test("the Python sample writes values as Python does", async () => {
   const catalog = serve([createManifest("acme/x", { examples: [example] })]);
   const text = await (await get(catalog, "/models/acme/x/llms.txt")).text();
   const body = [
-    "body = {",
-    '    "flag": True,',
-    '    "none": None,',
-    '    "list": [',
-    "        1,",
-    "        {",
-    '            "a": "it\'s \\"b\\"",',
-    "        },",
-    "    ],",
-    '    "empty": {},',
-    "}",
+    "json.dumps({",
+    '        "flag": True,',
+    '        "none": None,',
+    '        "list": [',
+    "            1,",
+    "            {",
+    '                "a": "it\'s \\"b\\"",',
+    "            },",
+    "        ],",
+    '        "empty": {},',
+    "    })",
   ];
   assert.ok(text.includes(body.join("\n")), text);
 });

@@ -1,15 +1,19 @@
+import * as snippets from "@sluice/protocol/snippets";
 import type { CatalogEntry } from "../../catalog/catalog.ts";
-import { describeFields, type FieldDescription } from "./describe-fields.ts";
+import { describeFields, describeTypes, type FieldDescription } from "./describe-fields.ts";
 import type { DocumentUrls } from "./endpoint-document.ts";
 import { createSampleInput } from "./sample-input.ts";
+import { createSampleOutput } from "./sample-output.ts";
 
-/** `/models/{endpoint_id}/llms.txt`: everything a program or person needs to call the endpoint, as Markdown. */
+/**
+ * `/models/{endpoint_id}/llms.txt`: all that the API page of the endpoint says, in its order, as Markdown for programs
+ * and people; from the schemas and the description of the model alone.
+ */
 export function formatEndpointText(entry: CatalogEntry, urls: DocumentUrls): string {
   const { endpointId, manifest } = entry;
   const { origin } = urls;
-  const sample = createSampleInput(entry);
-  const [example] = manifest.examples;
-  const parts = [
+  const call = { origin, endpointId, input: createSampleInput(entry) };
+  const parts: Part[] = [
     `# ${manifest.title}`,
     manifest.description === "" ? [] : `> ${manifest.description}`,
     "## Overview",
@@ -26,27 +30,113 @@ export function formatEndpointText(entry: CatalogEntry, urls: DocumentUrls): str
     manifest.price.amount === 0
       ? "Calls cost nothing on this server."
       : `USD ${manifest.price.amount} per ${manifest.price.unit}.`,
-    "## Input",
-    "A JSON object. Fields marked with * are required; fields that are not listed are ignored.",
-    describeFields(manifest.input).map(formatField),
-    "Example:",
-    fence("json", JSON.stringify(sample, null, 2)),
-    "## Output",
-    describeFields(manifest.output).map(formatField),
-    example?.output === undefined
-      ? []
-      : ["Example:", "", fence("json", JSON.stringify(example.output, null, 2))],
-    "## Calling the endpoint",
-    `Every call carries a key of this server: \`Authorization: Key id:secret\`. The samples read it from \`FAL_KEY\`.`,
-    "### cURL",
-    fence("bash", formatCurl(endpointId, urls, sample)),
-    "### Python",
-    fence("python", formatPython(endpointId, urls, sample)),
-    "### JavaScript",
-    fence("javascript", formatJavaScript(endpointId, urls, sample)),
+    ...formatCalling(call),
+    "## 2. Authentication",
+    "Every call carries a key of this server in a header. A missing or unknown key is answered with 401.",
+    fence("http", "Authorization: Key id:secret"),
+    "Keep keys out of pages and apps that you give to others: whoever has the key can use this server. Let your own server make the calls, for example with `@sluice/proxy`.",
+    ...formatFiles(entry, call),
+    ...formatSchema(entry),
   ];
-  const paragraphs = parts.map((part) => (Array.isArray(part) ? part.flat().join("\n") : part));
+  const paragraphs = parts.map((part) => (typeof part === "string" ? part : part.flat().join("\n")));
   return `${paragraphs.filter((text) => text !== "").join("\n\n")}\n`;
+}
+
+/** A paragraph, or lines that stand together. */
+type Part = string | readonly (string | readonly string[])[];
+
+function formatCalling(call: snippets.CodeCall): readonly Part[] {
+  const { origin, endpointId } = call;
+  return [
+    "## 1. Calling the API",
+    "### Install the client",
+    "The official client works with this server; two lines of configuration point it here. Python, cURL and the command line need nothing.",
+    fence("bash", "npm install @fal-ai/client"),
+    "Ours takes the place of either official client, knows this server's endpoints by type, and is here without any registry:",
+    fence("bash", `npm install ${origin}/client.tgz`),
+    "### Set the key",
+    "A key looks like `id:secret`; `sluice keys create` makes one. Programs read it from `FAL_KEY`.",
+    fence("bash", 'export FAL_KEY="id:secret"'),
+    "### Submit a request and wait for its result",
+    ...snippets.CODE_LANGUAGES.flatMap(({ id, name, format }) => [
+      `#### ${name}`,
+      fence(FENCES[id], format(call)),
+    ]),
+    "### The queue, call by call",
+    "A submit answers at once; the request is the server's from then on. Ask for its status, or let a webhook tell you.",
+    "Submit:",
+    fence("bash", snippets.formatSubmit(call)),
+    "Status, `IN_QUEUE`, `IN_PROGRESS` or `COMPLETED`:",
+    fence("bash", snippets.formatStatus(call)),
+    "Result:",
+    fence("bash", snippets.formatResult(call)),
+    "Cancel:",
+    fence("bash", snippets.formatCancel(call)),
+    "### Webhooks",
+    `With \`fal_webhook\` the result is delivered to an address of yours, signed; the public keys are at \`${origin}/.well-known/jwks.json\`.`,
+    fence("bash", snippets.formatWebhook(call)),
+    "### Streaming",
+    "Server-sent events: previews while the request runs, the whole output last.",
+    fence("bash", snippets.formatStream(call)),
+    "### Realtime",
+    `One WebSocket for many inputs, each answered by its output: \`/run/${endpointId}/realtime\`. Pages use a temporary token in place of the key.`,
+    fence("javascript", snippets.formatRealtime(call)),
+  ];
+}
+
+const FENCES: Readonly<Record<snippets.CodeLanguage["id"], string>> = {
+  javascript: "javascript",
+  sluice: "javascript",
+  typescript: "typescript",
+  python: "python",
+  curl: "bash",
+  cli: "bash",
+};
+
+function formatFiles({ manifest }: CatalogEntry, call: snippets.CodeCall): readonly Part[] {
+  const fields = describeFields(manifest.input).filter(({ isFile }) => isFile);
+  const takers =
+    fields.length === 0
+      ? "This endpoint takes no files. Where one does, its fields take"
+      : `The fields ${fields.map(({ name }) => code(name)).join(", ")} take`;
+  return [
+    "## 3. Files",
+    `${takers} a data URI, the URL of a hosted file, or the URL of a file that was uploaded before. Clients upload \`File\` and \`Blob\` values in an input by themselves.`,
+    fence("javascript", snippets.formatUpload(call)),
+  ];
+}
+
+function formatSchema(entry: CatalogEntry): readonly Part[] {
+  const { input, output } = entry.manifest;
+  const types = new Map([...describeTypes(input), ...describeTypes(output)]);
+  return [
+    "## 4. Schema",
+    "Fields marked with * are required.",
+    "### Input",
+    "A JSON object; fields that are not listed are ignored.",
+    formatFields(describeFields(input)),
+    "### Input example",
+    fence("json", JSON.stringify(createSampleInput(entry), null, 2)),
+    "### Output",
+    formatFields(describeFields(output)),
+    "### Output example",
+    ...formatOutputExample(entry),
+    ...[...types].flatMap(([name, fields]) => [`### ${name}`, formatFields(fields)]),
+  ];
+}
+
+function formatOutputExample(entry: CatalogEntry): readonly Part[] {
+  const example = entry.manifest.examples.find(({ output }) => output !== undefined);
+  return example === undefined
+    ? [
+        "The form of an output; the values are made from the schema, not by the model:",
+        fence("json", JSON.stringify(createSampleOutput(entry.manifest.output), null, 2)),
+      ]
+    : [fence("json", JSON.stringify(example.output, null, 2))];
+}
+
+function formatFields(fields: readonly FieldDescription[]): Part {
+  return fields.length === 0 ? "No fields are described." : fields.map(formatField);
 }
 
 function formatField(field: FieldDescription): string {
@@ -60,62 +150,6 @@ function formatField(field: FieldDescription): string {
   );
   const text = sentences.map((sentence) => (sentence.endsWith(".") ? sentence : `${sentence}.`)).join(" ");
   return `- **\`${field.name}\`**${field.isRequired ? "*" : ""} (\`${field.type}\`)${text === "" ? "" : `: ${text}`}`;
-}
-
-function formatCurl(endpointId: string, { origin }: DocumentUrls, sample: unknown): string {
-  const body = JSON.stringify(sample, null, 2).replaceAll("'", "'\\''");
-  return [
-    `curl --request POST "${origin}/run/${endpointId}" \\`,
-    '  --header "Authorization: Key $FAL_KEY" \\',
-    '  --header "Content-Type: application/json" \\',
-    `  --data '${body}'`,
-  ].join("\n");
-}
-
-function formatPython(endpointId: string, { origin }: DocumentUrls, sample: unknown): string {
-  return [
-    "import json, os, urllib.request",
-    "",
-    `body = ${formatPythonValue(sample)}`,
-    "request = urllib.request.Request(",
-    `    "${origin}/run/${endpointId}",`,
-    "    data=json.dumps(body).encode(),",
-    '    headers={"Authorization": "Key " + os.environ["FAL_KEY"], "Content-Type": "application/json"},',
-    ")",
-    "with urllib.request.urlopen(request) as response:",
-    "    print(json.load(response))",
-  ].join("\n");
-}
-
-/** JSON's texts and numbers read the same in Python; its words do not. */
-function formatPythonValue(value: unknown, indent = ""): string {
-  if (value === null || value === undefined) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value !== "object") return JSON.stringify(value);
-  const inner = `${indent}    `;
-  const lines = Array.isArray(value)
-    ? value.map((item) => `${inner}${formatPythonValue(item, inner)},\n`)
-    : Object.entries(value).map(
-        ([name, member]) => `${inner}${JSON.stringify(name)}: ${formatPythonValue(member, inner)},\n`,
-      );
-  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
-  return lines.length === 0 ? `${open}${close}` : `${open}\n${lines.join("")}${indent}${close}`;
-}
-
-function formatJavaScript(endpointId: string, { origin }: DocumentUrls, sample: unknown): string {
-  const input = JSON.stringify(sample, null, 2).replaceAll("\n", "\n  ");
-  return [
-    'import { createFalClient } from "@fal-ai/client";',
-    "",
-    "const fal = createFalClient({",
-    "  credentials: process.env.FAL_KEY,",
-    `  proxyUrl: { url: "${origin}/api/fal/proxy", when: "always" },`,
-    "});",
-    `const { data } = await fal.subscribe("${endpointId}", {`,
-    `  input: ${input},`,
-    "});",
-    "console.log(data);",
-  ].join("\n");
 }
 
 function code(text: string): string {

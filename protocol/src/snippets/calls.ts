@@ -1,6 +1,6 @@
-import { type CodeCall, quoteForShell } from "../code/format-code.ts";
+import { type CodeCall, quoteForShell } from "./programs.ts";
 
-/** Shell snippets of the API page; the later ones use `REQUEST_ID` of the first. */
+/** Calls of an API page; those of the queue after the submit use its `REQUEST_ID`. */
 export function formatSubmit({ origin, endpointId, input }: CodeCall): string {
   return `REQUEST_ID=$(curl --silent "${origin}/queue/${endpointId}" \\
   --header "Authorization: Key $FAL_KEY" \\

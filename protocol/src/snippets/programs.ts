@@ -1,4 +1,4 @@
-/** One call of an endpoint as a program: what the code tabs and the API page print. */
+/** One call of an endpoint, to be printed. */
 export interface CodeCall {
   /** Origin of this server. */
   readonly origin: string;
@@ -12,7 +12,7 @@ export interface CodeLanguage {
   format(call: CodeCall): string;
 }
 
-/** Every language the app prints, in the order of its tabs. Each runs as printed, with the key in `FAL_KEY`. */
+/** Every language that a call is printed in, in the order of the tabs. Each runs as printed, with the key in `FAL_KEY`. */
 export const CODE_LANGUAGES: readonly CodeLanguage[] = [
   { id: "javascript", name: "JavaScript", format: formatOfficial },
   { id: "sluice", name: "@sluice/client", format: formatSluice },
