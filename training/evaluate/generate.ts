@@ -1,7 +1,7 @@
 /**
  * Makes the pictures of the evaluation with the product's own pipeline.
  *
- *   node evaluate/generate.ts <work folder> [steps=28] [guidance=3.5] [limit=1000] [model folder]
+ *   node evaluate/generate.ts <work folder> [steps=28] [guidance=3.5] [limit: all] [model folder]
  *
  * Reads `<work>/evaluate/prompts.json`, writes `<work>/evaluate/pictures.bin` (RGB, 128x128 each, in order).
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { openTinyEngine } from "../../runtime/src/engines/tiny-engine.ts";
 
 const SIDE = 128;
-const [work = "work", steps = "28", guidance = "3.5", limit = "1000", model] = process.argv.slice(2);
+const [work = "work", steps = "28", guidance = "3.5", limit = "Infinity", model] = process.argv.slice(2);
 const folder = join(work, "evaluate");
 const rows: { readonly prompt: string; readonly seed: number }[] = JSON.parse(
   await readFile(join(folder, "prompts.json"), "utf8"),

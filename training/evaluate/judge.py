@@ -23,7 +23,7 @@ GRID = (8, 8)
 
 
 class Recogniser(nn.Module):
-    """Which concept a 64 px picture shows. Trained here, on renderings of its own."""
+    """Which concept a 64 px picture shows. Trained here, on renderings of its own, with objects of many sizes at many places."""
 
     def __init__(self, classes: int):
         super().__init__()
@@ -64,7 +64,8 @@ def main() -> None:
             **sides(recogniser, labels, rows, pictures),
             **counts(rows, pictures),
             **letters(painter, rows, pictures),
-            **nearest(recogniser, options.work, rows, pictures),
+            **nearest(options.work, rows, pictures),
+            **diversity(rows, pictures),
         }
     figures["share"] = {k: round(figures["model"][k] / max(figures["true renderings"][k], 1e-9), 3) for k in ("object top-1", "object top-5")}
     for key in figures["model"]:
@@ -91,7 +92,7 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
             spec["scene"] = r.choice(list(captions.SCENES))
         elif place < 0.7:
             spec["back"] = r.choice(list(captions.COLOURS))
-        x.append(np.asarray(Image.fromarray(painter.paint(spec, GRID)).resize((64, 64), Image.BOX)))
+        x.append(np.asarray(Image.fromarray(painter.paint(spec, GRID, free=True)).resize((64, 64), Image.BOX)))
         y.append(label)
     images, targets = to_tensor(np.stack(x)), torch.tensor(y)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
@@ -228,7 +229,7 @@ def letters(painter: Painter, rows, pictures) -> dict:
         scores = []
         for text in words:
             paper = Image.new("RGB", (SIDE, SIDE), (127, 127, 127))
-            painter._write(paper, {**word, "text": text, "colour": "white"}, np.random.default_rng(0))
+            painter._write(paper, {**word, "text": text, "colour": "white"}, np.random.default_rng(0), GRID)
             mask = np.asarray(paper, np.float32)[..., 0] > 200
             mask = (mask - mask.mean()) / (mask.std() + 1e-6)
             scores.append(float((mask * close).mean()))
@@ -236,16 +237,36 @@ def letters(painter: Painter, rows, pictures) -> dict:
     return {f"letters, best of {len(words)} words": share(hits)}
 
 
+def thumbnails(pictures: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(Image.fromarray(p).resize((32, 32), Image.BOX)) for p in pictures])).flatten(1).float() / 255
+
+
+def diversity(rows, pictures) -> dict:
+    """Mean pixel distance (0..1, at 32 px) between pictures of one prompt and different seeds, and between different prompts."""
+    groups: dict[str, list[int]] = {}
+    for i in pick(rows, "again"):
+        groups.setdefault(rows[i]["prompt"], []).append(i)
+    if not groups:
+        return {}
+    same, firsts = [], thumbnails([pictures[g[0]] for g in groups.values()])
+    for group in groups.values():
+        small = thumbnails([pictures[i] for i in group])
+        same.append(torch.pdist(small).mean().item() / small.shape[1] ** 0.5)
+    return {
+        "distance between seeds of one prompt": round(float(np.mean(same)), 3),
+        "distance between prompts": round(torch.pdist(firsts).mean().item() / firsts.shape[1] ** 0.5, 3),
+    }
+
+
 @torch.no_grad()
-def nearest(recogniser, work: str, rows, pictures) -> dict:
+def nearest(work: str, rows, pictures) -> dict:
     """Mean pixel distance (0..1, at 32 px) to the nearest of 8,000 training pictures; small means copied."""
     training = []
     for pixels, _, grid in Pictures(work, ["core"]).parts.values():
         if grid == GRID and len(training) < 4:
-            training.append(np.stack([np.asarray(Image.fromarray(p).resize((32, 32), Image.BOX)) for p in pixels]))
-    bank = torch.from_numpy(np.concatenate(training)).flatten(1).float() / 255
-    chosen = pick(rows, "one")[:200]
-    small = torch.from_numpy(np.stack([np.asarray(Image.fromarray(pictures[i]).resize((32, 32), Image.BOX)) for i in chosen])).flatten(1).float() / 255
+            training.append(thumbnails(list(pixels)))
+    bank = torch.cat(training)
+    small = thumbnails([pictures[i] for i in pick(rows, "one")[:200]])
     distance = (torch.cdist(small, bank) / small.shape[1] ** 0.5).min(1).values
     return {"distance to nearest training picture": round(distance.mean().item(), 3)}
 

@@ -12,6 +12,8 @@ from tiny.draw import Painter
 
 SHARES = {"one": 0.40, "paint": 0.20, "beside": 0.14, "count": 0.12, "word": 0.10, "eye": 0.04}
 """Kinds of prompts; "paint" is one object in a colour that it never had in training."""
+REPEATED, SEEDS = 30, 4
+"""For the diversity: so many prompts of kind "one" again, each with so many seeds (rows of kind "again")."""
 
 
 def main() -> None:
@@ -29,6 +31,8 @@ def main() -> None:
             spec = held_spec(painter, kind, r)
             rows.append({"kind": kind, "seed": r.getrandbits(31), "prompt": caption(spec, r, held=True), "spec": spec})
     r.shuffle(rows)  # so that the first hundreds are a fair sample too
+    for row in [row for row in rows if row["kind"] == "one"][:REPEATED]:
+        rows += [{**row, "kind": "again", "seed": r.getrandbits(31), "spec": {**row["spec"], "seed": r.getrandbits(32)}} for _ in range(SEEDS)]
     os.makedirs(os.path.join(options.work, "evaluate"), exist_ok=True)
     with open(os.path.join(options.work, "evaluate", "prompts.json"), "w", encoding="utf-8") as file:
         json.dump(rows, file, indent=1)

@@ -1,13 +1,13 @@
 """The VAE's role in the model: pictures to latents of 16x16-pixel cells and back.
 
-The encoder's channels are brought to unit variance, and noise is added to them while training, so that neighbouring latents
-decode to similar pictures and the decoder forgives small errors of the transformer."""
+The encoder is linear and fitted in seconds; what it loses, the decoder learns to put back. Noise is added to the latents while the
+decoder trains, so that it forgives small errors of the transformer."""
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from .shapes import CHANNELS
+from .shapes import CELL, CHANNELS
 
 
 class Residual(nn.Module):
@@ -22,23 +22,22 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pixels [B,3,16h,16w] in -1..1 to latents [B,C,h,w] of about unit variance."""
+    """Pixels [B,3,16h,16w] in -1..1 to latents [B,C,h,w]: the principal components of a cell's pixels. Each cell is encoded by itself,
+    so an object looks alike to the transformer whatever stands beside it. Nothing here is trained by descent; see fit_encoder.py."""
 
     def __init__(self, channels: int = CHANNELS):
         super().__init__()
-        self.body = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, 64, 3, padding=1), Residual(64),
-            nn.PixelUnshuffle(2), nn.Conv2d(256, 128, 1), Residual(128),
-            nn.PixelUnshuffle(2), nn.Conv2d(512, 192, 1), Residual(192), Residual(192), nn.SiLU(), nn.Conv2d(192, channels, 1),
-        )
-        self.scale = nn.BatchNorm2d(channels, affine=False, momentum=0.02)
+        pixels = 3 * CELL * CELL
+        self.register_buffer("mean", torch.zeros(pixels))
+        self.register_buffer("components", torch.zeros(channels, pixels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.scale(self.body(x))
+        cells = F.pixel_unshuffle(x, CELL) - self.mean.view(1, -1, 1, 1)
+        return torch.einsum("bphw,cp->bchw", cells, self.components)
 
 
 class Decoder(nn.Module):
-    """Latents [B,C,h,w] to pixels [B,3,16h,16w]."""
+    """Latents [B,C,h,w] to pixels [B,3,16h,16w]: what the latents say by themselves, and a correction that sees the neighbours."""
 
     def __init__(self, channels: int = CHANNELS):
         super().__init__()
@@ -48,9 +47,18 @@ class Decoder(nn.Module):
             nn.Conv2d(128, 256, 1), nn.PixelShuffle(2), Residual(64), Residual(64), Residual(64), nn.SiLU(),
             nn.Conv2d(64, 48, 3, padding=1), nn.PixelShuffle(4),
         )
+        self.plain = nn.Sequential(nn.Conv2d(channels, 3 * CELL * CELL, 1), nn.PixelShuffle(CELL))
+
+    def start_from(self, encoder: Encoder) -> None:
+        """Makes the decoder the encoder's inverse, with no correction yet."""
+        with torch.no_grad():
+            self.plain[0].weight.copy_(torch.linalg.pinv(encoder.components)[..., None, None])
+            self.plain[0].bias.copy_(encoder.mean)
+            self.body[-2].weight.zero_()
+            self.body[-2].bias.zero_()
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.body(z)
+        return self.plain(z) + self.body(z)
 
 
 def picture_loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

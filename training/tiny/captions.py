@@ -132,7 +132,7 @@ def _background(spec: dict, r: random.Random, held: bool) -> str:
     word = colour_word(colour, r)
     if held:
         return f"and the whole background is {word}"
-    return r.choice(["on a {} background", "with a {} background", "{} background", "in front of a {} wall", "against a plain {} background", "and a {} background", "and {} in the background"]).format(word)
+    return r.choice(["on a {} background", "with a {} background", "{} background", "in front of a {} wall", "against a plain {} background", "and a {} background", "and {} in the background", ", {} background", ", the background is {}", ", background: {}"]).format(word)
 
 
 def _objects(spec: dict, r: random.Random, held: bool) -> str:

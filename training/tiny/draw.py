@@ -1,6 +1,7 @@
 """Paints scene specifications: sprites over plain colours or scenes, macro eyes, words."""
 
 import json
+import math
 import os
 import random
 
@@ -8,9 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from . import captions
-from .shapes import CELL
+from .shapes import CELL, SHORT_WORD
 
 KINDS = {"one": 0.46, "beside": 0.13, "above": 0.06, "sizes": 0.03, "count": 0.08, "word": 0.08, "eye": 0.10, "scene": 0.06}
+
+
+WHOLE, HALF, THIRD = 5.5, 3.75, 2.75
+"""Sizes of objects in cells: alone, of two, of more."""
 
 
 class Painter:
@@ -102,21 +107,30 @@ class Painter:
 
     def _word(self, r: random.Random, held: bool, brush: bool) -> dict:
         text = r.choice(captions.WORDS_HELD) if held else "FLUX" if r.random() < 0.35 else r.choice(captions.WORDS)
+        if not held and text != "FLUX" and r.random() < 0.65:  # letters are to be learned, not words
+            text = "".join(r.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=r.choice([2, 3, 3, 4, 4, 4, 5])))
         return {"text": text, "colour": "white" if r.random() < 0.6 else r.choice(["black", "red", "yellow", "blue", "pink"]), "brush": brush}
 
-    def paint(self, spec: dict, grid: tuple[int, int], scale: int = 1) -> np.ndarray:
-        """RGB bytes [rows*16*scale, columns*16*scale, 3] of a specification. The same specification gives the same picture."""
+    def paint(self, spec: dict, grid: tuple[int, int], scale: int = 1, free: bool = False) -> np.ndarray:
+        """RGB bytes [rows*16*scale, columns*16*scale, 3] of a specification. The same specification gives the same picture.
+        `free` moves and sizes the objects at random; without it they keep to the cells (see `_places`)."""
+        return self.paint_with_objects(spec, grid, scale, free)[0]
+
+    def paint_with_objects(self, spec: dict, grid: tuple[int, int], scale: int = 1, free: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The picture, and how much of each cell objects cover: bytes [rows, columns]."""
         r = random.Random(spec["seed"])
         w, h = grid[0] * CELL * scale, grid[1] * CELL * scale
+        covered = Image.new("L", (w, h), 90 if spec["kind"] == "eye" else 0)
         if spec["kind"] == "eye":
             picture = Image.fromarray(eye(spec["animal"], spec.get("colour"), w, h, np.random.default_rng(spec["seed"])))
         else:
             picture = self._backdrop(spec, grid, w, h, r)
-            for item, x, y, size in self._places(spec, w, h, r):
-                self._put(picture, item, spec["style"], x, y, size)
+            for item, x, y, size in self._places(spec, grid, r, free):
+                k = CELL * scale
+                self._put(picture, covered, item, spec["style"], x * k, y * k, size * k)
         if spec.get("word"):
-            self._write(picture, spec["word"], np.random.default_rng(spec["seed"] + 1))
-        return np.asarray(picture)
+            self._write(picture, spec["word"], np.random.default_rng(spec["seed"] + 1), grid)
+        return np.asarray(picture), np.asarray(covered.resize(grid, Image.BOX))
 
     def _backdrop(self, spec: dict, grid: tuple[int, int], w: int, h: int, r: random.Random) -> Image.Image:
         if spec.get("scene"):
@@ -124,89 +138,97 @@ class Painter:
             picture = Image.fromarray(np.ascontiguousarray(view))
             return picture.resize((w, h), Image.BOX if w <= picture.width else Image.BICUBIC)
         if spec.get("back"):
-            return Image.new("RGB", (w, h), tuple(int(min(255, max(0, v + r.uniform(-8, 8)))) if spec["back"] != "white" else 255 for v in captions.COLOURS[spec["back"]]))
+            return Image.new("RGB", (w, h), captions.COLOURS[spec["back"]])
         if r.random() < 0.6:
             return Image.new("RGB", (w, h), (255, 255, 255))
         tint = np.array(captions.COLOURS[r.choice(captions.PAINTS[:8])], np.float32)
-        ends = [tint * k + 255 * (1 - k) for k in (r.uniform(0.08, 0.16), r.uniform(0.24, 0.36))]
+        ends = [tint * k + 255 * (1 - k) for k in (0.12, 0.30)]
         rows = np.linspace(0, 1, h)[:, None]
         return Image.fromarray(np.repeat((ends[0] * (1 - rows) + ends[1] * rows)[:, None], w, 1).astype(np.uint8))
 
-    def _places(self, spec: dict, w: int, h: int, r: random.Random) -> list:
-        items, m = spec.get("items", []), min(w, h)
-        low = 0.03 if spec.get("scene") else 0.0
-        jx, jy = r.uniform(-0.015, 0.015) * w, (r.uniform(-0.015, 0.015) + low) * h
-        kind = spec["kind"]
+    def _places(self, spec: dict, grid: tuple[int, int], r: random.Random, free: bool) -> list:
+        """Objects with centre and size in cells. There are three sizes, and each always lies alike on the cells: the network then
+        learns every object three times, not at every fraction of a cell."""
+        items, kind = spec.get("items", []), spec["kind"]
+        columns, rows = grid
+        x, y = columns / 2, rows / 2
         if kind == "one":
-            return [(items[0], w / 2 + jx, h / 2 + jy, m * r.uniform(0.78, 0.88))]
-        if kind == "beside":
-            size = min(0.86 * h, 0.47 * w)
-            return [(items[0], 0.26 * w + jx, h / 2 + jy, size), (items[1], 0.74 * w + jx, h / 2 + jy, size)]
-        if kind == "above":
-            size = min(0.86 * w, 0.47 * h)
-            return [(items[0], w / 2 + jx, 0.26 * h, size), (items[1], w / 2 + jx, 0.74 * h, size)]
+            if free:
+                size = r.uniform(0.6, 0.9) * min(grid)
+                return [(items[0], x + r.uniform(-0.3, 0.3) * (columns - size), y + r.uniform(-0.3, 0.3) * (rows - size), size)]
+            return [(items[0], x, y, WHOLE)]
         if kind == "sizes":
-            size = min(0.88 * h, 0.62 * w)
-            return [(items[0], 0.02 * w + size / 2, h / 2 + jy, size), (items[1], 0.82 * w, h / 2 + size * 0.27, min(0.32 * w, 0.42 * size))]
+            return [(items[0], x - 1, y, min(WHOLE, columns - 2.5)), (items[1], columns - 1.5, rows - 1.5, THIRD)]
+        wide = kind == "beside"
         if kind == "count":
-            spots, size = _rows(spec["n"], w, h)
-            return [(items[0], x + jx, y + jy * 0.5, size) for x, y in spots]
+            spots, size = _rows(spec["n"], columns, rows)
+            return [(items[0], *spot, size) for spot in spots]
+        if kind in ("beside", "above"):
+            size = HALF if (columns if wide else rows) >= 8 else THIRD
+            gap = 2 if size == HALF else 1.5
+            return [(items[0], x - gap, y, size), (items[1], x + gap, y, size)] if wide else [(items[0], x, y - gap, size), (items[1], x, y + gap, size)]
         return []
 
-    def _put(self, picture: Image.Image, item: dict, style: str, x: float, y: float, size: float) -> None:
+    def _put(self, picture: Image.Image, covered: Image.Image, item: dict, style: str, x: float, y: float, size: float) -> None:
         sprites = self.by_label[item["label"]]["sprites"]
         sprite = sprites.get(style) or sprites["flat"]
         n = max(4, round(size))
         sprite = sprite.resize((n, n), Image.BILINEAR, reducing_gap=2.0)
         if item.get("paint"):
             sprite = repaint(sprite, captions.COLOURS[item["paint"]])
-        picture.paste(sprite, (round(x - n / 2), round(y - n / 2)), sprite)
+        spot = (round(x - n / 2), round(y - n / 2))
+        picture.paste(sprite, spot, sprite)
+        covered.paste(255, (*spot, spot[0] + n, spot[1] + n), sprite)
 
-    def _write(self, picture: Image.Image, word: dict, rng: np.random.Generator) -> None:
+    def _write(self, picture: Image.Image, word: dict, rng: np.random.Generator, grid: tuple[int, int]) -> None:
+        """Letters stand on the cells like objects do, each in columns of its own; only words too long for the grid are squeezed."""
         w, h = picture.size
         text, brush = word["text"], word["brush"]
         k = 3
-        size = int(min(h * (0.52 if brush else 0.36), w * 1.6 / max(len(text), 3))) * k
-        font = self._loaded_fonts.get((brush, size)) or self._loaded_fonts.setdefault((brush, size), ImageFont.truetype(self.fonts[brush], size))
-        left, top, right, bottom = font.getbbox(text)
-        if right - left > w * k * 0.92:
-            size = int(size * w * k * 0.92 / (right - left))
-            font = self._loaded_fonts.get((brush, size)) or self._loaded_fonts.setdefault((brush, size), ImageFont.truetype(self.fonts[brush], size))
-            left, top, right, bottom = font.getbbox(text)
-        mask = Image.new("L", (w * k, h * k), 0)
-        y = h * k * (0.5 if brush else 0.8)
-        spot = (w * k / 2 - (left + right) / 2, y - (top + bottom) / 2)
-        stroke = int(size * (0.05 if brush else 0))
-        ImageDraw.Draw(mask).text(spot, text, font=font, fill=255, stroke_width=stroke, stroke_fill=255)
-        ink = np.array(captions.COLOURS[word["colour"]], np.float32)
-        edge = None
-        if brush:  # bristles: long streaks along the stroke leave gaps
-            streaks = _noise(rng, h * k, w * k, 4, 60)
-            mask = mask.filter(ImageFilter.GaussianBlur(k * 0.6))
-            a = np.asarray(mask, np.float32) / 255 * np.clip((streaks - 0.2) * 6, 0.35, 1)
+        cell = w / grid[0] * k
+        wide = min(2 if len(text) <= SHORT_WORD else 1, grid[0] / len(text))
+        left = grid[0] / 2 - wide * len(text) / 2
+        left = math.floor(left) if wide == int(wide) else left
+        tall = min(2.2, wide * 1.5)
+        base = grid[1] / 2 + (tall / 2 if brush else 1.5 + tall / 2)
+        font = self._font(brush, round(tall * cell / (0.76 if brush else 0.70)))
+        ink_mask, edge_mask = Image.new("L", (w * k, h * k), 0), Image.new("L", (w * k, h * k), 0)
+        thick = max(1, round(tall * cell * (0.02 if brush else 0.045)))
+        for i, letter in enumerate(text):
+            for mask, stroke in ((ink_mask, thick if brush else 0), (edge_mask, thick)):
+                box = font.getbbox(letter, stroke_width=stroke, anchor="ls")
+                glyph = Image.new("L", (box[2] - box[0], box[3] - box[1]), 0)
+                ImageDraw.Draw(glyph).text((-box[0], -box[1]), letter, font=font, fill=255, stroke_width=stroke, stroke_fill=255, anchor="ls")
+                most = round((wide * 0.97 + (0.03 if mask is edge_mask else 0)) * cell)
+                if glyph.width > most:
+                    glyph = glyph.resize((most, glyph.height), Image.BILINEAR)
+                x = round((left + (i + 0.5) * wide) * cell - glyph.width / 2)
+                mask.paste(255, (x, round(base * cell) + box[1]), glyph)
+        a = np.asarray(ink_mask, np.float32) / 255
+        base_picture = np.asarray(picture, np.float32)
+        if brush:  # bristles: long streaks along the stroke thin the paint
+            a = a * np.clip((_noise(rng, h * k, w * k, 4, 60) - 0.2) * 6, 0.6, 1)
         else:
-            thick = max(1, round(size * 0.05))
-            outline = Image.new("L", mask.size, 0)
-            ImageDraw.Draw(outline).text(spot, text, font=font, fill=255, stroke_width=thick, stroke_fill=255)
-            edge = np.asarray(outline.resize((w, h), Image.BOX), np.float32)[..., None] / 255
-            a = np.asarray(mask, np.float32) / 255
-        a = np.asarray(Image.fromarray((a * 255).astype(np.uint8)).resize((w, h), Image.BOX), np.float32)[..., None] / 255
-        base = np.asarray(picture, np.float32)
-        if edge is not None:
+            edge = np.asarray(edge_mask.resize((w, h), Image.BOX), np.float32)[..., None] / 255
             dark = np.array((20, 20, 24) if word["colour"] != "black" else (255, 255, 255), np.float32)
-            base = base * (1 - edge) + dark * edge
-        picture.paste(Image.fromarray((base * (1 - a) + ink * a).clip(0, 255).astype(np.uint8)))
+            base_picture = base_picture * (1 - edge) + dark * edge
+        a = np.asarray(Image.fromarray((a * 255).astype(np.uint8)).resize((w, h), Image.BOX), np.float32)[..., None] / 255
+        ink = np.array(captions.COLOURS[word["colour"]], np.float32)
+        picture.paste(Image.fromarray((base_picture * (1 - a) + ink * a).clip(0, 255).astype(np.uint8)))
+
+    def _font(self, brush: bool, size: int) -> ImageFont.FreeTypeFont:
+        if (brush, size) not in self._loaded_fonts:
+            self._loaded_fonts[(brush, size)] = ImageFont.truetype(self.fonts[brush], size)
+        return self._loaded_fonts[(brush, size)]
 
 
-def _rows(n: int, w: int, h: int) -> tuple[list[tuple[float, float]], float]:
-    """Centres and size of n equal pictures, in one row or in two, whichever shows them larger."""
-    best: tuple[list[tuple[float, float]], float] = ([], 0.0)
-    for split in ([n], [n // 2, n - n // 2], [1] * n):
-        size = min(w / max(split), h / len(split)) * 0.92
-        if size > best[1]:
-            spots = [((j + 0.5) * w / c if c == max(split) else w / 2 + (j - (c - 1) / 2) * w / max(split), (i + 0.5) * h / len(split)) for i, c in enumerate(split) for j in range(c)]
-            best = (spots, size)
-    return best
+def _rows(n: int, columns: int, rows: int) -> tuple[list[tuple[float, float]], float]:
+    """Centres and size, in cells, of n equal pictures: in one row, two rows or one column, whichever shows them larger."""
+    for size, pitch in ((HALF, 4.0), (THIRD, 3.0), (THIRD * 0.84, 2.5), (THIRD * 0.66, 2.0)):
+        for split in ([n], [n // 2, n - n // 2], [1] * n):
+            if max(split) * pitch <= columns and len(split) * pitch <= rows:
+                return [(columns / 2 + (j - (c - 1) / 2) * pitch, rows / 2 + (i - (len(split) - 1) / 2) * pitch) for i, c in enumerate(split) for j in range(c)], size
+    raise ValueError(f"no room for {n} on {columns}x{rows}")
 
 
 def _colourful(rgba: np.ndarray) -> float:

@@ -25,10 +25,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = device_of()
-    state = torch.load(os.path.join(options.work, options.run, "autoencoder.pt"), map_location=device)
     encoder = Encoder().to(device)
-    encoder.load_state_dict({k[2:]: v for k, v in state["average"].items() if k.startswith("0.")})
-    encoder.eval()
+    encoder.load_state_dict(torch.load(os.path.join(options.work, options.run, "encoder.pt"), map_location=device))
     pictures = Pictures(options.work, options.sets.split(","))
     for path, (pixels, _, _) in list(pictures.parts.items())[: options.parts]:
         folder = os.path.join(options.work, options.run, "latents", os.path.basename(os.path.dirname(path)))

@@ -48,10 +48,8 @@ def main() -> None:
     state = torch.load(os.path.join(folder, "transformer.pt"), map_location="cpu")
     model = TextToLatents(Shape(**state["settings"])).eval()
     model.load_state_dict(state["average"])
-    source = os.path.join(folder, "decoder.pt")
-    saved = torch.load(source if os.path.exists(source) else os.path.join(folder, "autoencoder.pt"), map_location="cpu")["average"]
     decoder = Decoder().eval()
-    decoder.load_state_dict({k[2:]: v for k, v in saved.items() if k.startswith("1.")})
+    decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location="cpu")["average"])
     upscaler, source = None, os.path.join(folder, "upscaler.pt")
     if os.path.exists(source):  # otherwise the upscaler in the folder stays
         upscaler = Upscaler().eval()
@@ -72,7 +70,7 @@ def learned_vocabulary(options, words: dict[str, int]) -> dict[str, int]:
 
 def export_graphs(out: str, model: TextToLatents, decoder: Decoder, upscaler: Upscaler | None) -> None:
     ids = torch.tensor([[5, 6, 7, 8, 0, 0, 0, 0]] * 2)
-    latents, t = torch.randn(2, CHANNELS, 7, 9), torch.tensor([0.3, 0.3])
+    latents, t = torch.randn(2, CHANNELS, 6, 8), torch.tensor([0.3, 0.3])
     with torch.no_grad():
         hidden, pooled, mask = model.text(ids)
     some = {0: "B", 2: "h", 3: "w"}

@@ -1,7 +1,8 @@
 """Paints training pictures ahead of time into parts that the trainers map into memory.
 
 python -m tiny.make_data --work W --modules M --name core --stages 1 --count 48000
-Each part is one grid: <work>/data/<name>/<part>.bin (RGB bytes) and <part>.jsonl (one specification per line). Finished parts
+Each part is one grid: <work>/data/<name>/<part>.bin (RGB bytes), <part>.objects (how much of each cell objects cover, bytes) and
+<part>.jsonl (one specification per line). Finished parts
 are kept, so the command can be repeated or run with a larger count. Several processes can share the work (--share 0/2, 1/2)."""
 
 import argparse
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--stages", default="1")
     parser.add_argument("--count", type=int, default=48000)
     parser.add_argument("--share", default="0/1")
+    parser.add_argument("--kinds", help="these kinds alone, in equal shares (see KINDS in draw.py)")
     parser.add_argument("--held", action="store_true", help="only combinations that training never meets")
     options = parser.parse_args()
     mine, shares = map(int, options.share.split("/"))
@@ -36,10 +38,12 @@ def main() -> None:
         r = random.Random(f"{options.name}{part}")
         grid = _grid_of(part)
         size = min(PART, options.count - part * PART)
-        specs = [painter.spec(r, held=options.held) for _ in range(size)]
-        with open(base + ".bin", "wb") as file:
+        specs = [painter.spec(r, options.kinds and r.choice(options.kinds.split(",")), options.held) for _ in range(size)]
+        with open(base + ".bin", "wb") as file, open(base + ".objects", "wb") as objects:
             for spec in specs:
-                file.write(painter.paint(spec, grid).tobytes())
+                picture, covered = painter.paint_with_objects(spec, grid)
+                file.write(picture.tobytes())
+                objects.write(covered.tobytes())
         with open(base + ".tmp", "w", encoding="utf-8") as file:
             file.write(json.dumps({"grid": grid}) + "\n")
             file.writelines(json.dumps(spec) + "\n" for spec in specs)

@@ -11,7 +11,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from .shapes import CHANNELS, WINDOW
+from .shapes import CHANNELS, SHORT_WORD, WINDOW
+from .tokenizer import LETTERS
 
 
 @dataclass
@@ -21,7 +22,8 @@ class Shape:
     heads: int = 4
     text_blocks: int = 2
     double_blocks: int = 2
-    single_blocks: int = 6
+    single_blocks: int = 3
+    slots: int = 4
     channels: int = CHANNELS
     window: int = WINDOW
 
@@ -31,6 +33,12 @@ def norm(x: torch.Tensor) -> torch.Tensor:
 
 
 PLACE_WAVES = 6
+SKETCH, REACH = 24, 10
+"""Features of a sketched cell, and the largest side of a grid. All sides are even, so that the middle lies between cells."""
+LETTER, LETTER_PLACES = 24, 2 * SHORT_WORD - 1 + 15
+"""Features of a letter, and how many places letters have: of short words, and of words up to eight letters."""
+FIRST_LETTER = 4
+"""Id of <c:A>; vocabulary.py gives the other letters the ids that follow."""
 
 
 def place_waves(row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
@@ -125,7 +133,7 @@ class SingleBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Token ids [B,L] to hidden [B,L,d], pooled [B,d] and mask [B,L]."""
+    """Token ids [B,L] to hidden [B,L,d], pooled [B,d and what the reader gives] and mask [B,L]."""
 
     def __init__(self, shape: Shape):
         super().__init__()
@@ -134,6 +142,7 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=0.5)
         self.places = nn.Parameter(torch.randn(shape.window, d) * 0.1)
         self.blocks = nn.ModuleList(TextBlock(d, shape.heads) for _ in range(shape.text_blocks))
+        self.reader = Reader(d, shape.slots)
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         mask = (ids > 0).float()
@@ -142,7 +151,49 @@ class TextEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, bias)
         x = norm(x) * mask[..., None]
-        return x, x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1), mask
+        mean = x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return x, torch.cat([mean, self.reader(x, mask, ids)], 1), mask
+
+
+class Reader(nn.Module):
+    """What the sketch needs to know: the words as a few learned queries read them, and each letter of a quoted word in the place
+    that it has in the word. A letter's place counts from the middle of the word, in half letters; short words are written larger
+    and have places of their own."""
+
+    def __init__(self, d: int, slots: int):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(slots, d) * 0.1)
+        self.letter = nn.Linear(d, LETTER)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """[B, slots * d + LETTER_PLACES * LETTER] from words [B,L,d]."""
+        scores = self.queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4
+        slots = norm(scores.softmax(-1) @ hidden).flatten(1)
+        letters = ((ids >= FIRST_LETTER) & (ids < FIRST_LETTER + len(LETTERS))).float()
+        count = letters.sum(1, keepdim=True)
+        place = 2 * letters.cumsum(1) - count - 1
+        short = (count <= SHORT_WORD).float()
+        place = short * (place + SHORT_WORD - 1) + (1 - short) * (place.clamp(-7, 7) + 7 + 2 * SHORT_WORD - 1)
+        spread = (place[:, None] == torch.arange(LETTER_PLACES, device=ids.device).float()[:, None]).float() * letters[:, None]
+        return torch.cat([slots, (spread @ self.letter(hidden)).flatten(1)], 1)
+
+
+class Sketch(nn.Module):
+    """Where things go, said by the words alone: one linear map turns what the reader read into features for every place around the
+    middle. What a word looks like at a place is a product of both; blocks must learn it as such, word by word and place by place,
+    and this map has it from the start."""
+
+    def __init__(self, d: int, slots: int):
+        super().__init__()
+        self.places = nn.Linear(slots * d + LETTER_PLACES * LETTER, SKETCH * REACH * REACH)
+        self.out = nn.Linear(SKETCH, d)
+        nn.init.normal_(self.places.weight, std=0.01)
+
+    def forward(self, read: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+        """Features [B,rows*columns,d]."""
+        places = self.places(read).view(-1, SKETCH, REACH, REACH)
+        top, left = (REACH - rows) // 2, (REACH - columns) // 2
+        return self.out(places[:, :, top : top + rows, left : left + columns].flatten(2).transpose(1, 2))
 
 
 class Transformer(nn.Module):
@@ -153,6 +204,7 @@ class Transformer(nn.Module):
         self.cells_in, self.text_in, self.places_in = nn.Linear(shape.channels, d), nn.Linear(d, d), nn.Linear(PLACE_WAVES * 4 + 2, d)
         self.time_in, self.pooled_in, self.both = nn.Linear(256, d), nn.Linear(d, d), nn.Linear(d, d)
         self.modulate = nn.Linear(d, 17 * d)
+        self.sketch = Sketch(d, shape.slots)
         self.double_stream = nn.ModuleList(DoubleBlock(d, shape.heads) for _ in range(shape.double_blocks))
         self.single_stream = nn.ModuleList(SingleBlock(d, shape.heads) for _ in range(shape.single_blocks))
         self.cells_out = nn.Linear(d, shape.channels)
@@ -172,13 +224,13 @@ class Transformer(nn.Module):
         spread = torch.rsqrt(time.square() + (1 - time).square())
         speeds = torch.exp(-math.log(1e4) * torch.arange(128, device=t.device) / 128)
         wave = t[:, None] * 1000 * speeds
-        vector = F.silu(self.time_in(torch.cat([wave.cos(), wave.sin()], 1)) + self.pooled_in(pooled))
+        vector = F.silu(self.time_in(torch.cat([wave.cos(), wave.sin()], 1)) + self.pooled_in(pooled[:, :d]))
         modulation = self.modulate(F.silu(self.both(vector))).view(b, 17, d)
         text = self.text_in(hidden)
         length = hidden.shape[1]
         row = torch.arange(rows, device=t.device)[:, None].expand(rows, columns).reshape(-1) - (rows - 1) / 2
         column = torch.arange(columns, device=t.device)[None].expand(rows, columns).reshape(-1) - (columns - 1) / 2
-        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2)) + self.places_in(place_waves(row, column))
+        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2)) + self.places_in(place_waves(row, column)) + self.sketch(pooled[:, d:], rows, columns)
         still = torch.zeros(length, device=t.device)
         turn = rotary(torch.cat([still, row]), torch.cat([still, column]), d // self.shape.heads)
         bias = torch.cat([(mask - 1) * 1e4, torch.zeros(b, rows * columns, device=t.device)], 1)[:, None, None]

@@ -7,7 +7,7 @@ import torch
 from .crew import Crew
 
 
-def orthogonal(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
+def orthogonal(g: torch.Tensor, steps: int = 4) -> torch.Tensor:
     x = g / (g.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     if tall:
@@ -15,11 +15,12 @@ def orthogonal(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
     gram = x @ x.T
     total = None
     identity = torch.eye(len(gram), device=g.device)
-    for _ in range(steps):
+    for step in range(steps):
         p = 3.4445 * identity - 4.7750 * gram + 2.0315 * (gram @ gram)
         total = p if total is None else p @ total
-        gram = p @ (p @ gram)
-        gram = (gram + gram.T) / 2
+        if step < steps - 1:
+            gram = p @ (p @ gram)
+            gram = (gram + gram.T) / 2
     x = total @ x
     return x.T if tall else x
 

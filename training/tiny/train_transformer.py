@@ -1,7 +1,8 @@
 """Trains text encoder and transformer on encoded pictures. Resumes from <work>/<run>/transformer.pt when it exists.
 
 python -m tiny.train_transformer --work W --modules M --sets core --stages 1 --minutes 75
-`--minutes` counts over every resumption. To go on after the end of a run, raise it and give --restart-schedule."""
+`--minutes` counts over every resumption, without pauses of the process. To go on after the end of a run, raise it and give
+--restart-schedule."""
 
 import argparse
 import copy
@@ -13,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from .autoencoder import Decoder
+from .autoencoder import Decoder, Encoder
 from .crew import Crew, accumulate
 from .draw import Painter
 from .latents import Latents
@@ -21,7 +22,7 @@ from .model import Shape, TextToLatents
 from .muon import Muon
 from .pictures import to_bytes
 from .preview_data import sheet
-from .run import device_of, save_checkpoint
+from .run import Stop, device_of, save_checkpoint
 from .sample import sample
 from .tokenizer import NULL
 from .vocabulary import build_vocabulary, with_synonyms
@@ -45,13 +46,16 @@ def main() -> None:
     parser.add_argument("--sets", default="core")
     parser.add_argument("--stages", default="1")
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--objects", type=float, default=2, help="how much more than the background a cell of an object weighs")
     parser.add_argument("--rate", type=float, default=0.016, help="Muon's rate; AdamW's is a twelfth of it")
+    parser.add_argument("--sketch", type=float, default=0.15, help="rate of the sketch's large matrix against AdamW's")
     parser.add_argument("--flat", type=float, default=0.4, help="share of the run at full rate, then linear to 3 %%")
     parser.add_argument("--time-mean", type=float, default=-1.1, help="logit-normal density of the training times")
     parser.add_argument("--time-spread", type=float, default=1.3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--piece", type=int, default=8, help="rows of a batch that one thread takes at a time")
+    parser.add_argument("--from", dest="source", help="checkpoint to start from when the run has none")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--restart-schedule", action="store_true")
     parser.add_argument("--look", type=float, default=8, help="minutes between sheets of pictures")
@@ -61,7 +65,8 @@ def main() -> None:
     torch.manual_seed(int(time.time()))
     folder = os.path.join(options.work, options.run)
     path = os.path.join(folder, "transformer.pt")
-    state = torch.load(path, map_location=device) if os.path.exists(path) else None
+    source = path if os.path.exists(path) else options.source
+    state = torch.load(source, map_location=device) if source else None
     concepts = Painter(options.work, options.modules, tuple(map(int, options.stages.split(",")))).concepts
     words = build_vocabulary(concepts, state and state["words"])
     vocabulary = with_synonyms(words)
@@ -73,11 +78,12 @@ def main() -> None:
         restore(average, state["average"])
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and any(k in n for k in ("double_stream.", "single_stream.", "text.blocks."))]
     chosen = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in chosen and p is not model.text.words.weight]
+    alone = {id(model.text.words.weight): 2.0, id(model.transformer.sketch.places.weight): options.sketch}
+    rest = [p for p in model.parameters() if id(p) not in chosen and id(p) not in alone]
     muon = Muon(hidden, options.rate)
-    adam = torch.optim.AdamW([{"params": rest, "scale": 1.0}, {"params": [model.text.words.weight], "scale": 2.0}], betas=(0.9, 0.95), weight_decay=0)
+    adam = torch.optim.AdamW([{"params": rest, "scale": 1.0}, *({"params": [p], "scale": alone[id(p)]} for p in model.parameters() if id(p) in alone)], betas=(0.9, 0.95), weight_decay=0, fused=True)
     spent, start, step, seen = 0.0, 0.0, 0, 0
-    if state:
+    if state and source == path:
         spent, start, step, seen = state["spent"], state["start"], state["step"], state["seen"]
         muon.load_state_dict(state["muon"])
         if {n: v.shape for n, v in state["model"].items()} == {n: v.shape for n, v in model.state_dict().items()}:
@@ -90,21 +96,23 @@ def main() -> None:
     weights = list(model.parameters())
     batches = data.batches(options.batch, vocabulary, random.Random(step))
     run = torch.compile(model, dynamic=True) if options.compile else model
-    begin, now = time.time() - spent, time.time()
+    now = begun = time.time()
     saved, looked, losses = now, now, []
-    while (elapsed := time.time() - begin) < options.minutes * 60:
-        progress = (elapsed - start) / (options.minutes * 60 - start)
+    stop = Stop()
+    while spent < options.minutes * 60 and not stop.wanted:
+        spent += min(time.time() - begun, 10)  # a longer step is one during which the process was stopped
+        begun = time.time()
+        progress = (spent - start) / (options.minutes * 60 - start)
         rate = min(1, (step + 1) / 60) * (1 if progress < options.flat else 0.03 + 0.97 * (1 - progress) / (1 - options.flat))
         for group in muon.param_groups:
             group["lr"] = options.rate * rate
         for group in adam.param_groups:
             group["lr"] = options.rate / 12 * rate * group["scale"]
-        z, ids = next(batches)
-        z, ids = z.to(device), ids.to(device)
+        z, ids, covered = (x.to(device) for x in next(batches))
         t = torch.sigmoid(torch.randn(len(z), device=device) * options.time_spread + options.time_mean)
         t = t * (torch.rand_like(t) > 0.05)
-        loss = accumulate(crew, weights, lambda *part: flow_loss(run, *part), (z, t, ids), options.piece)
-        torch.nn.utils.clip_grad_norm_([*rest, model.text.words.weight], 1.0)
+        loss = accumulate(crew, weights, lambda *part: flow_loss(run, *part, options.objects), (z, t, ids, covered), options.piece)
+        torch.nn.utils.clip_grad_norm_([p for p in weights if id(p) not in chosen], 1.0)
         muon.step(crew=crew)
         adam.step()
         step, seen = step + 1, seen + len(z)
@@ -113,38 +121,42 @@ def main() -> None:
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
         losses.append(loss)
         if step % 100 == 0:
-            print(f"{elapsed / 60:.1f} min, step {step}, {seen} seen, loss {np.mean(losses[-100:]):.4f}, rate {rate:.2f}, {100 * options.batch / (time.time() - now):.1f} pictures/s", flush=True)
+            print(f"{spent / 60:.1f} min, step {step}, {seen} seen, loss {np.mean(losses[-100:]):.4f}, rate {rate:.2f}, {100 * options.batch / (time.time() - now):.1f} pictures/s", flush=True)
             now = time.time()
             if step % 500 == 0:
                 data.refresh()
         if time.time() - saved > 240:
             saved = time.time()
-            save(path, model, average, muon, adam, words, saved - begin, start, step, seen)
+            save(path, model, average, muon, adam, words, spent, start, step, seen)
         if time.time() - looked > options.look * 60 or step == 400:
             looked = time.time()
-            look(average, vocabulary, folder, f"{elapsed / 60:04.0f}")
+            look(average, vocabulary, folder, f"{spent / 60:04.0f}")
             table(average, batches)
-    save(path, model, average, muon, adam, words, time.time() - begin, start, step, seen)
+    save(path, model, average, muon, adam, words, spent, start, step, seen)
     look(average, vocabulary, folder, "end")
     table(average, batches)
 
 
-def flow_loss(model, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Squared error of the network's raw output, of unit variance at every time."""
+def flow_loss(model, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, covered: torch.Tensor, objects: float) -> torch.Tensor:
+    """Squared error of the network's raw output, of unit variance at every time; cells of objects weigh `1 + objects` times as much."""
     time_ = t.view(-1, 1, 1, 1)
     clean = model(time_ * z + (1 - time_) * torch.randn_like(z), t, ids)
     weight = (t.square() + (1 - t).square()) / (1 - t).clamp(min=0.02).square()
-    return (weight * (clean - z).square().flatten(1).mean(1)).mean()
+    cells = (1 + objects * covered) / (1 + 0.4 * objects)
+    return (weight * ((clean - z).square().mean(1) * cells).flatten(1).mean(1)).mean()
 
 
 def restore(model: torch.nn.Module, saved: dict) -> None:
-    """Loads weights; a longer vocabulary keeps the rows it already had."""
+    """Loads weights; a longer vocabulary keeps the rows it already had, and layers of another shape start anew."""
     own = model.state_dict()
     for name, value in saved.items():
+        if name not in own:
+            continue
         if own[name].shape == value.shape:
             own[name].copy_(value)
-        else:
-            own[name][: len(value)].copy_(value)
+        elif own[name].shape[1:] == value.shape[1:]:
+            rows = min(len(value), len(own[name]))
+            own[name][:rows].copy_(value[:rows])
 
 
 def save(path, model, average, muon, adam, words, spent, start, step, seen) -> None:
@@ -153,20 +165,21 @@ def save(path, model, average, muon, adam, words, spent, start, step, seen) -> N
 
 @torch.no_grad()
 def look(model, vocabulary: dict[str, int], folder: str, name: str) -> None:
-    decoder = Decoder().to(next(model.parameters()).device)
-    source = os.path.join(folder, "decoder.pt")
-    state = torch.load(source if os.path.exists(source) else os.path.join(folder, "autoencoder.pt"), map_location="cpu")
-    decoder.load_state_dict({k[2:]: v for k, v in state["average"].items() if k.startswith("1.")})
+    encoder, decoder, source = Encoder(), Decoder(), os.path.join(folder, "decoder.pt")
+    encoder.load_state_dict(torch.load(os.path.join(folder, "encoder.pt"), map_location="cpu"))
+    decoder.start_from(encoder)
+    if os.path.exists(source):
+        decoder.load_state_dict(torch.load(source, map_location="cpu")["average"])
     pictures = []
-    for grid, prompts in (((8, 8), LOOK[::2]), ((9, 7), LOOK[1::2])):
-        pictures += list(to_bytes(decoder(sample(model, prompts, vocabulary, grid))))
+    for grid, prompts in (((8, 8), LOOK[::2]), ((8, 6), LOOK[1::2])):
+        pictures += list(to_bytes(decoder(sample(model, prompts, vocabulary, grid).cpu())))
     sheet(pictures, 10).save(os.path.join(folder, f"look-{name}.png"))
 
 
 @torch.no_grad()
 def table(model, batches, times: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)) -> None:
     """Error of the clean prediction with the right caption, a wrong one and none: where captions matter, training must spend time."""
-    z, ids = (torch.cat(parts) if len({p.shape[1:] for p in parts}) == 1 else parts[0] for parts in zip(next(batches)))
+    z, ids, _ = next(batches)
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     null = torch.zeros_like(ids)
     null[:, 0] = NULL

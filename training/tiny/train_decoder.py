@@ -1,0 +1,113 @@
+"""Trains the decoder on painted pictures. Resumes from <work>/<run>/decoder.pt when it exists.
+
+python -m tiny.train_decoder --work W --sets core --minutes 15
+Independent of the transformer: both need the encoder alone, in any order. `--minutes` counts over every resumption."""
+
+import argparse
+import copy
+import os
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .autoencoder import Decoder, Encoder, picture_loss
+from .crew import Crew, accumulate
+from .muon import Muon
+from .pictures import Pictures, to_bytes
+from .preview_data import sheet
+from .run import Stop, device_of, save_checkpoint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--run", default="run1")
+    parser.add_argument("--sets", default="core")
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=0.015, help="Muon's rate; AdamW's is a twelfth of it")
+    parser.add_argument("--noise", type=float, default=0.25, help="largest noise added to latents")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--from", dest="source", help="checkpoint whose correction to start from when the run has none")
+    options = parser.parse_args()
+    device = device_of()
+    crew = Crew(options.threads if device.type == "cpu" else 1)
+    folder = os.path.join(options.work, options.run)
+    path = os.path.join(folder, "decoder.pt")
+    encoder, decoder = Encoder().to(device), Decoder().to(device)
+    encoder.load_state_dict(torch.load(os.path.join(folder, "encoder.pt"), map_location=device))
+    source = path if os.path.exists(path) else options.source
+    state = torch.load(source, map_location=device) if source else None
+    if state:
+        decoder.load_state_dict(state["decoder"], strict=source == path)
+    if source != path:
+        decoder.start_from(encoder)
+    average = copy.deepcopy(decoder).eval()
+    weights = list(decoder.parameters())
+    matrices = [p for p in weights if p.ndim == 4 and min(p.shape[:2]) >= 64]
+    chosen = {id(p) for p in matrices}
+    muon = Muon(matrices, options.rate)
+    adam = torch.optim.AdamW([p for p in weights if id(p) not in chosen], options.rate / 12, betas=(0.9, 0.97), weight_decay=0)
+    spent, step = 0.0, 0
+    if state and source == path:
+        average.load_state_dict(state["average"])
+        spent, step = state["spent"], state["step"]
+        muon.load_state_dict(state["muon"])
+        adam.load_state_dict(state["adam"])
+    pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(step)
+    held = Pictures(options.work, [options.sets.split(",")[-1]]).batch(24, np.random.default_rng(1)).to(device)
+
+    def loss_of(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return picture_loss(decoder(z), x)
+
+    saved = begun = time.time()
+    losses = []
+    stop = Stop()
+    while spent < options.minutes * 60 and not stop.wanted:
+        spent += min(time.time() - begun, 10)  # a longer step is one during which the process was stopped
+        begun = time.time()
+        progress = spent / (options.minutes * 60)
+        rate = options.rate * min(1, (step + 1) / 50) * min(1, (1 - progress) / 0.7) + 1e-6
+        for optimiser, share in ((muon, 1), (adam, 1 / 12)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * share
+        x = pictures.batch(options.batch, rng).to(device)
+        with torch.no_grad():
+            z = encoder(x)
+            z = z + torch.rand(len(z), 1, 1, 1, device=device) * options.noise * torch.randn_like(z)
+        losses.append(accumulate(crew, weights, loss_of, (x, z), options.batch // 4))
+        muon.step(crew=crew)
+        adam.step()
+        step += 1
+        keep = min(0.995, (step + 1) / (step + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(decoder.parameters()), 1 - keep)
+        if step % 50 == 0:
+            print(f"{spent / 60:.1f} min, step {step}, loss {np.mean(losses[-50:]):.4f}", flush=True)
+        if time.time() - saved > 150 or step == 100:
+            saved = time.time()
+            _save(path, decoder, average, muon, adam, spent, step)
+            _show(encoder, average, held, folder)
+    _save(path, decoder, average, muon, adam, spent, step)
+    _show(encoder, average, held, folder)
+
+
+def _save(path, decoder, average, muon, adam, spent, step) -> None:
+    save_checkpoint(path, {"decoder": decoder.state_dict(), "average": average.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "spent": spent, "step": step})
+
+
+@torch.no_grad()
+def _show(encoder: Encoder, decoder: Decoder, x: torch.Tensor, folder: str) -> None:
+    z = encoder(x)
+    out = decoder(z)
+    error = ((out.clamp(-1, 1) - x) / 2).pow(2).flatten(1).mean(1)
+    print(f"PSNR {(-10 * torch.log10(error)).mean():.2f} dB", flush=True)
+    noisy = decoder(z + 0.2 * torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(z.device))
+    image: Image.Image = sheet([*to_bytes(x[:12]), *to_bytes(decoder.plain(z)[:12]), *to_bytes(out[:12]), *to_bytes(noisy[:12])], 12)
+    image.save(os.path.join(folder, "decoder.png"))
+
+
+if __name__ == "__main__":
+    main()
