@@ -220,19 +220,19 @@ def blobs(picture: np.ndarray) -> int:
 
 def letters(painter: Painter, rows, pictures) -> dict:
     """Is the wanted word the best match, at its place, among the words of the lists?"""
-    hits, words = [], captions.WORDS_HELD + captions.WORDS
+    hits, words, masks = [], captions.WORDS_HELD + captions.WORDS, {}
+    for brush in (True, False):
+        for text in words:
+            paper = Image.new("RGB", (SIDE, SIDE), (127, 127, 127))
+            painter._write(paper, {"text": text, "brush": brush, "colour": "white"}, np.random.default_rng(0), GRID)
+            mask = np.asarray(paper, np.float32)[..., 0] > 200
+            masks[brush, text] = (mask - mask.mean()) / (mask.std() + 1e-6)
     for i in pick(rows, "word"):
         word = rows[i]["spec"]["word"]
         ink = np.array(captions.COLOURS[word["colour"]], np.float32)
         close = np.exp(-np.abs(pictures[i].astype(np.float32) - ink).sum(-1) / 120)
         close = (close - close.mean()) / (close.std() + 1e-6)
-        scores = []
-        for text in words:
-            paper = Image.new("RGB", (SIDE, SIDE), (127, 127, 127))
-            painter._write(paper, {**word, "text": text, "colour": "white"}, np.random.default_rng(0), GRID)
-            mask = np.asarray(paper, np.float32)[..., 0] > 200
-            mask = (mask - mask.mean()) / (mask.std() + 1e-6)
-            scores.append(float((mask * close).mean()))
+        scores = [float((masks[word["brush"], text] * close).mean()) for text in words]
         hits.append(words[int(np.argmax(scores))] == word["text"])
     return {f"letters, best of {len(words)} words": share(hits)}
 
