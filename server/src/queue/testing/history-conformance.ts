@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Database } from "../../database/database.ts";
 import type { AccountId, KeyId, RequestId } from "../../ids.ts";
 import type { NewRequest, RequestFilter, RequestRecord, RequestResult } from "../request-queue.ts";
 import {
@@ -112,6 +113,30 @@ export function testHistory(open: () => Promise<QueueFixture>): void {
     const others = { accountId: "other" as AccountId, bucketMs: 24 * hour };
     const [other, ...rest] = await queue.sumUsage({ ...others, startAt: start, endAt: start + hour });
     assert.deepEqual([other?.requests, other?.keyId, rest], [1, "key-b", []]);
+  });
+
+  test("however many requests usage is summed of, others get their turn meanwhile", async () => {
+    await using fixture = await open();
+    const { queue, database, clock } = fixture;
+    const start = 480_000 * 3_600_000;
+    const request = { ...createRequest(clock), createdAt: start };
+    await queue.record(request, createResult({ billableUnits: 2 }), { startedAt: start, endedAt: start });
+    await multiplyRequests(database, 4_500);
+    let hadTurn = false;
+    setImmediate(() => {
+      hadTurn = true;
+    });
+    const usage = { startAt: start, endAt: start + 10_000, bucketMs: 2_500 };
+    const sums = await queue.sumUsage(usage);
+    assert.ok(hadTurn);
+    assert.deepEqual(
+      sums.map(({ bucketAt, requests, billableUnits }) => [bucketAt - start, requests, billableUnits]),
+      [
+        [0, 2_500, 5_000],
+        [2_500, 2_001, 4_002],
+      ],
+    );
+    assert.deepEqual(await queue.sumUsage({ ...usage, accountId: request.accountId }), sums);
   });
 
   test("a request's history tells every attempt", async () => {
@@ -400,4 +425,21 @@ function compareBy(sortBy: RequestFilter["sortBy"]): (a: RequestRecord, b: Reque
         ? record.endedAt! - record.startedAt!
         : record.createdAt;
   return (a, b) => value(b) - value(a) || (a.id < b.id ? 1 : -1);
+}
+
+/** Copies of the only request, each a millisecond after the one before. */
+async function multiplyRequests(database: Database, count: number): Promise<void> {
+  const row = await database.read((tx) =>
+    tx.get<Readonly<Record<string, unknown>>>("SELECT * FROM requests"),
+  );
+  const names = Object.keys(row ?? {}).filter((name) => name !== "number");
+  const copied = names.map((name) =>
+    name === "id" ? "id || '-' || n" : name === "created_at" ? "created_at + n" : name,
+  );
+  await database.transaction((tx) =>
+    tx.run(
+      `WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ${count})
+       INSERT INTO requests (${names.join(", ")}) SELECT ${copied.join(", ")} FROM requests, counted`,
+    ),
+  );
 }
