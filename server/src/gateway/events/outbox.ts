@@ -8,8 +8,14 @@ export class Outbox {
   readonly #kept: string[] = [];
   #bytes = 0;
   #hasLost = false;
+  #sequence = 0;
   #wake: (() => void) | undefined;
   #room: (() => void)[] = [];
+
+  /** Everything up to this notice is in what is taken next, or was not for this listener. */
+  mark(sequence: number): void {
+    this.#sequence = sequence;
+  }
 
   /** A message that may be dropped: a hint, a step, a preview. */
   put(name: string, text: string): void {
@@ -43,11 +49,14 @@ export class Outbox {
     });
   }
 
-  /** All there is; waits for it up to `ms`. `hasLost`: the listener missed something before this. */
+  /**
+   * All there is; waits for it up to `ms`. `hasLost`: the listener missed something before this. `sequence`: the last
+   * mark.
+   */
   async take(
     ms: number,
     signal: AbortSignal,
-  ): Promise<{ readonly hasLost: boolean; readonly messages: readonly string[] }> {
+  ): Promise<{ readonly hasLost: boolean; readonly messages: readonly string[]; readonly sequence: number }> {
     const isEmpty = this.#messages.size === 0 && this.#kept.length === 0 && !this.#hasLost;
     if (isEmpty && !signal.aborted) {
       await new Promise<void>((resolve) => {
@@ -61,7 +70,8 @@ export class Outbox {
       if (this.#wake !== undefined) signal.removeEventListener("abort", this.#wake);
       this.#wake = undefined;
     }
-    const taken = { hasLost: this.#hasLost, messages: [...this.#messages.values(), ...this.#kept.splice(0)] };
+    const messages = [...this.#messages.values(), ...this.#kept.splice(0)];
+    const taken = { hasLost: this.#hasLost, messages, sequence: this.#sequence };
     this.#messages.clear();
     this.#bytes = 0;
     this.#hasLost = false;

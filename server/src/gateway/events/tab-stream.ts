@@ -37,13 +37,11 @@ export class TabStream {
   readonly #outbox = new Outbox();
   readonly #watched = new Map<RequestId, AbortController>();
   readonly #ending = new AbortController();
-  #lastSequence: number;
 
   constructor(parts: WatchParts, notices: Notices, options: TabStreamOptions) {
     this.#parts = parts;
     this.#notices = notices;
     this.#options = options;
-    this.#lastSequence = notices.lastSequence;
   }
 
   get caller(): Caller {
@@ -56,14 +54,18 @@ export class TabStream {
     const { id, lastEventId, isStillAllowed } = this.#options;
     const { clock } = this.#parts;
     const missed = lastEventId === "" ? [] : this.#notices.findSince(lastEventId);
+    // What was missed comes after the first event, whose id is the one before it.
+    const start = this.#notices.lastSequence - (missed?.length ?? 0);
+    this.#outbox.mark(start);
+    for (const numbered of missed ?? []) this.#tell(numbered);
     const unlisten = this.#notices.listen((numbered) => this.#tell(numbered));
     try {
-      yield this.#format([JSON.stringify({ type: "hello", stream_id: id, has_gap: missed === undefined })]);
-      for (const numbered of missed ?? []) this.#tell(numbered);
+      const hello = JSON.stringify({ type: "hello", stream_id: id, has_gap: missed === undefined });
+      yield this.#format([hello], start);
       let checkedAt = clock.monotonic();
       let sentAt = checkedAt;
       while (!signal.aborted) {
-        const { hasLost, messages } = await this.#outbox.take(CHECK_MS, signal);
+        const { hasLost, messages, sequence } = await this.#outbox.take(CHECK_MS, signal);
         if (signal.aborted) return;
         if (clock.monotonic() - checkedAt >= CHECK_MS) {
           checkedAt = clock.monotonic();
@@ -72,7 +74,7 @@ export class TabStream {
         const all = hasLost ? [GAP, ...messages] : messages;
         if (all.length > 0 || clock.monotonic() - sentAt >= KEEPALIVE_MS) {
           sentAt = clock.monotonic();
-          yield all.length === 0 ? KEEPALIVE : this.#format(all);
+          yield all.length === 0 ? KEEPALIVE : this.#format(all, sequence);
           await clock.sleep(PAUSE_MS, signal).catch(() => {});
         }
       }
@@ -101,7 +103,7 @@ export class TabStream {
 
   #tell({ sequence, accountId, notice }: NumberedNotice): void {
     const { caller } = this.#options;
-    this.#lastSequence = sequence;
+    this.#outbox.mark(sequence);
     if (caller.scope !== "ADMIN" && caller.accountId !== accountId) return;
     const about =
       "request_id" in notice ? notice.request_id : "endpoint_id" in notice ? notice.endpoint_id : "";
@@ -135,8 +137,11 @@ export class TabStream {
     }
   }
 
-  #format(messages: readonly string[]): string {
-    return `id: ${this.#notices.formatId(this.#lastSequence)}\n${messages.map(formatEvent).join("")}`;
+  /** The id is the last event's: after a break in the middle all of them are told again. */
+  #format(messages: readonly string[], sequence: number): string {
+    const events = messages.map(formatEvent);
+    const last = events.pop() ?? "";
+    return `${events.join("")}id: ${this.#notices.formatId(sequence)}\n${last}`;
   }
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RequestId } from "../../ids.ts";
+import { createRequestId, type RequestId } from "../../ids.ts";
+import { createNotices } from "../events/notices.ts";
+import { TabStream } from "../events/tab-stream.ts";
 import { readEvents } from "../testing/read-events.ts";
 import { openPlatform, type TestPlatform } from "./testing/open-platform.ts";
 
@@ -114,6 +116,60 @@ test("a tab that comes back is told what it missed, or that it missed something"
   for (let count = 0; count < 2_001; count++) tell(first, "running");
   await using late = await listen(platform, { lastEventId });
   assert.equal(late.hello.has_gap, true);
+});
+
+test("the id of an event stands for what was sent with it, so that a break costs nothing", {
+  timeout,
+}, async () => {
+  await using platform = await openPlatform();
+  const notices = createNotices(platform.gateway.context.live);
+  const caller = { accountId: platform.accountId, keyId: null, scope: "API", credential: "key" } as const;
+  const tell = (state: string): void =>
+    notices.publish(
+      { type: "request", request_id: createRequestId(0), endpoint_id: "test/echo", state },
+      platform.accountId,
+    );
+  const parts = platform.gateway.context;
+  let now = 0;
+  let onCheck = (): void => {};
+  const open = (lastEventId: string) =>
+    new TabStream({ ...parts, clock: { ...parts.clock, monotonic: () => (now += 5_000) } }, notices, {
+      id: "tab",
+      caller,
+      queueUrl: "",
+      lastEventId,
+      isStillAllowed: async () => {
+        onCheck();
+        return true;
+      },
+    }).produce(new AbortController().signal);
+  const readId = (text: string | undefined): string => /^id: (.*)$/m.exec(text ?? "")?.[1] ?? "";
+  const states = (text: string | undefined): string[] =>
+    [...(text ?? "").matchAll(/"state":"(\w+)"/g)].map(([, state = ""]) => state);
+
+  const first = open("");
+  const start = readId((await first.next()).value as string);
+  tell("queued");
+  tell("waiting");
+  onCheck = () => tell("running");
+  const sent = (await first.next()).value as string;
+  onCheck = () => {};
+  assert.deepEqual(states(sent), ["queued", "waiting"]);
+  assert.ok(sent.indexOf("id: ") > sent.indexOf("queued"), "a break between them would lose the second");
+  await first.return();
+
+  const afterBreak = open(readId(sent));
+  await afterBreak.next();
+  assert.deepEqual(states((await afterBreak.next()).value as string), ["running"]);
+  await afterBreak.return();
+
+  const brokenAtHello = open(start);
+  const hello = readId((await brokenAtHello.next()).value as string);
+  await brokenAtHello.return();
+  const again = open(hello);
+  await again.next();
+  assert.deepEqual(states((await again.next()).value as string), ["queued", "waiting", "running"]);
+  await again.return();
 });
 
 test("the stream of a revoked key ends", { timeout }, async () => {
