@@ -2,7 +2,7 @@ import { makeZip, predictLength } from "client-zip";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
 import type { AccountId } from "../ids.ts";
-import { createUnguessableId } from "./file-path.ts";
+import { createUnguessableId, UNGUESSABLE_ID } from "./file-path.ts";
 import type { FileStore, StoredFile } from "./file-store.ts";
 
 /** Files that were chosen to be downloaded together, known by an id that cannot be guessed. */
@@ -50,6 +50,7 @@ export function createArchiveStore(parts: {
     },
 
     async find(id) {
+      if (!UNGUESSABLE_ID.test(id)) return undefined;
       const row = await database.read((tx) =>
         tx.get<{ account_id: string; paths: string; created_at: number; expires_at: number }>(
           "SELECT account_id, paths, created_at, expires_at FROM file_archives WHERE id = $1",

@@ -12,6 +12,8 @@ export function createUnguessableId(): string {
   return randomBytes(16).toString("base64url").slice(0, 21);
 }
 
+export const UNGUESSABLE_ID: RegExp = /^[A-Za-z0-9_-]{21}$/;
+
 /** Matches the path of a file, and nothing that could be anything else. */
 export const FILE_PATH: RegExp = /^files\/b\/[0-9a-f]{8}\/[A-Za-z0-9_-]{21}_[A-Za-z0-9._-]{1,100}$/;
 

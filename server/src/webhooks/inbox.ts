@@ -50,9 +50,13 @@ const MAX_HEADER_CHARACTERS = 8 * 1024;
 /** The address of an inbox, below the origin of a server. */
 export const INBOX_PATH = "/v1/sluice/inbox/";
 
+/** 32 random bytes in base64url. */
+const TOKEN = /^[\w-]{43}$/;
+
 /** The token of a URL that looks like an inbox of this program, whatever its host. */
 export function parseInboxUrl(url: URL): string | undefined {
-  return /^\/v1\/sluice\/inbox\/([\w-]{43})$/.exec(url.pathname)?.[1];
+  const token = url.pathname.startsWith(INBOX_PATH) ? url.pathname.slice(INBOX_PATH.length) : "";
+  return TOKEN.test(token) ? token : undefined;
 }
 
 export function createWebhookInbox(parts: {
@@ -80,6 +84,7 @@ export function createWebhookInbox(parts: {
       }),
 
     async findAccount(token) {
+      if (!TOKEN.test(token)) return undefined;
       const row = await database.read((tx) =>
         tx.get<{ account_id: string }>("SELECT account_id FROM inboxes WHERE token = $1", [token]),
       );

@@ -216,7 +216,7 @@ export function testFileStore(name: string, open: () => Promise<TestStorage>): v
       assert.deepEqual(unzipStored(bytes), { "fox.png": "one", "fox-2.png": "two", "fox-3.png": "" });
       await storage.files.remove(two.path);
       await assert.rejects(new Response(zipFiles(storage.files, [one, two])).arrayBuffer());
-      assert.equal(await archives.find("nothing"), undefined);
+      for (const wrong of ["nothing", "\0", `${id}\0`]) assert.equal(await archives.find(wrong), undefined);
       storage.clock.advance(2 * 3_600_000);
       assert.equal(await archives.find(id), undefined);
     },

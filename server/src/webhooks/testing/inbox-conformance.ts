@@ -18,7 +18,8 @@ export function testWebhookInbox(open: () => Promise<TestStorage>): void {
     assert.notEqual(tokens[0], tokens[1]);
     assert.match(tokens[0] ?? "", /^[\w-]{43}$/);
     assert.equal(await inbox.findAccount(tokens[1] ?? ""), other);
-    assert.equal(await inbox.findAccount("x".repeat(43)), undefined);
+    for (const wrong of ["x".repeat(43), "", "\0", `${tokens[0]}\0`])
+      assert.equal(await inbox.findAccount(wrong), undefined);
     await inbox.receive(mine, deliver("a"));
     assert.deepEqual((await inbox.list(other, { limit: 10 })).deliveries, []);
   });
