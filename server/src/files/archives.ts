@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { makeZip, predictLength } from "client-zip";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/database.ts";
@@ -79,15 +80,33 @@ export function zipFiles(
   files: readonly StoredFile[],
 ): ReadableStream<Uint8Array> {
   const entries = createEntries(files);
-  return makeZip(
+  let input: Readable | undefined;
+  const zip = makeZip(
     (async function* () {
       for (const [index, entry] of entries.entries()) {
         const file = files[index];
-        const input = file === undefined ? undefined : await store.open(file);
+        input = file === undefined ? undefined : await store.open(file);
         if (input === undefined) throw new Error(`The bytes of ${file?.path} are gone.`);
         yield { ...entry, input: input as AsyncIterable<Uint8Array> };
       }
     })(),
+  ).getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { value } = await zip.read();
+        if (value === undefined) controller.close();
+        else controller.enqueue(value);
+      },
+      // The library leaves the file that it reads open, and fails with the reason itself. It may wait for bytes that
+      // do not come, or just be given another file.
+      async cancel(reason) {
+        input?.destroy();
+        await zip.cancel(reason).catch(() => {});
+        input?.destroy();
+      },
+    },
+    { highWaterMark: 0 },
   );
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
@@ -10,7 +11,7 @@ import { silentLogger } from "../../logger.ts";
 import { createArchiveStore, measureZip, zipFiles } from "../archives.ts";
 import { createFileStore } from "../create-file-store.ts";
 import { FILE_PATH } from "../file-path.ts";
-import type { NewFile } from "../file-store.ts";
+import type { FileStore, NewFile } from "../file-store.ts";
 import { insertAccount, listBlobKeys, type TestStorage } from "./open-test-storage.ts";
 
 const alice = "alice" as AccountId;
@@ -221,6 +222,30 @@ export function testFileStore(name: string, open: () => Promise<TestStorage>): v
       assert.equal(await archives.find(id), undefined);
     },
   );
+
+  check("a ZIP that nobody reads to its end leaves no file open", async () => {
+    const opened: Readable[] = [];
+    const closed: Promise<unknown>[] = [];
+    await using storage = await open();
+    const store: Pick<FileStore, "open"> = {
+      async open(file) {
+        const content = await storage.files.open(file);
+        if (content !== undefined) {
+          opened.push(content);
+          closed.push(new Promise((resolve) => content.once("close", resolve)));
+        }
+        return content;
+      },
+    };
+    const bytes = Buffer.alloc(4 * 1024 * 1024, 1);
+    const big = await storage.files.create(picture({ fileName: "big.png" }), bytes);
+    const reader = zipFiles(store, [big, big]).getReader();
+    for (let got = 0; got < 100_000; ) got += (await reader.read()).value?.byteLength ?? 0;
+    await reader.cancel(new Error("The caller left."));
+    assert.equal(opened.length, 1);
+    await Promise.all(closed);
+    assert.ok(opened[0]?.destroyed);
+  });
 
   check(
     "rules that name nobody are dropped, those that name an account by nickname or id are kept",
