@@ -68,6 +68,16 @@ describe("the shipped weights", () => {
     }
   });
 
+  test("four steps are enough for the right colour in the right half", async () => {
+    for (const [prompt, left, right] of [
+      ["a red heart to the left of a frog", "red", "green"],
+      ["a frog to the left of a red heart", "green", "red"],
+    ] as const) {
+      const rgb = await draw({ prompt, width: 128, height: 128, seed: 5, steps: 4 });
+      assert.deepEqual([getLeadingColour(rgb, 0), getLeadingColour(rgb, 64)], [left, right], prompt);
+    }
+  });
+
   test("another seed or prompt draws a picture that is clearly not the reference", async () => {
     const [first, second] = references;
     assert.ok(first && second);
@@ -77,6 +87,17 @@ describe("the shipped weights", () => {
     assert.notDeepEqual(reseeded, await draw(first));
   });
 });
+
+/** Whether red or green is stronger in the 64 columns from `from` of a picture of 128x128. */
+function getLeadingColour(rgb: Buffer, from: number): "red" | "green" {
+  let lead = 0;
+  for (let y = 0; y < 128; y++)
+    for (let x = from; x < from + 64; x++) {
+      const at = (y * 128 + x) * 3;
+      lead += (rgb[at] as number) - (rgb[at + 1] as number);
+    }
+  return lead > 0 ? "red" : "green";
+}
 
 function getDifference(a: Buffer, b: Buffer): number {
   assert.equal(a.length, b.length);

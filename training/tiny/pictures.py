@@ -31,9 +31,12 @@ class Pictures:
 
     def batch(self, size: int, rng: np.random.Generator) -> torch.Tensor:
         """Random pictures of one part as [B,3,H,W] in -1..1."""
-        pixels, _, _ = self.parts[list(self.parts)[rng.integers(len(self.parts))]]
-        chosen = pixels[np.sort(rng.choice(len(pixels), size, replace=False))]
-        return to_tensor(chosen)
+        return self.batch_with_specs(size, rng)[0]
+
+    def batch_with_specs(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[dict]]:
+        pixels, specs, _ = self.parts[list(self.parts)[rng.integers(len(self.parts))]]
+        chosen = np.sort(rng.choice(len(pixels), size, replace=False))
+        return to_tensor(pixels[chosen]), [specs[i] for i in chosen]
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """Trains the decoder on painted pictures. Resumes from <work>/<run>/decoder.pt when it exists.
 
 python -m tiny.train_decoder --work W --sets core --minutes 15
-Independent of the transformer: both need the encoder alone, in any order. `--minutes` counts over every resumption."""
+It needs the encoder alone. With `--polish` half of each batch are latents as the trained transformer predicts them from half-noisy ones:
+the decoder learns to repair that network's own errors, such as seams between cells. `--minutes` counts over every resumption."""
 
 import argparse
 import copy
 import os
+import random
 import time
 
 import numpy as np
@@ -13,11 +15,17 @@ import torch
 from PIL import Image
 
 from .autoencoder import Decoder, Encoder, picture_loss
+from .captions import caption
 from .crew import Crew, accumulate
+from .latents import padded
+from .model import Shape, TextToLatents
 from .muon import Muon
 from .pictures import Pictures, to_bytes
 from .preview_data import sheet
 from .run import Stop, device_of, save_checkpoint
+from .shapes import WINDOW
+from .tokenizer import encode
+from .vocabulary import with_synonyms
 
 
 def main() -> None:
@@ -30,6 +38,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.015, help="Muon's rate; AdamW's is a twelfth of it")
     parser.add_argument("--noise", type=float, default=0.25, help="largest noise added to latents")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--polish", help="checkpoint of a transformer")
     parser.add_argument("--from", dest="source", help="checkpoint whose correction to start from when the run has none")
     options = parser.parse_args()
     device = device_of()
@@ -59,8 +68,22 @@ def main() -> None:
     pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(step)
     held = Pictures(options.work, [options.sets.split(",")[-1]]).batch(24, np.random.default_rng(1)).to(device)
 
-    def loss_of(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return picture_loss(decoder(z), x)
+    model, vocabulary, r = None, {}, random.Random(step)
+    if options.polish:
+        trained = torch.load(options.polish, map_location=device)
+        model = TextToLatents(Shape(**trained["settings"])).to(device).eval().requires_grad_(False)
+        model.load_state_dict(trained["average"])
+        vocabulary = with_synonyms(trained["words"])
+
+    def loss_of(x: torch.Tensor, z: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        noisy = z + torch.rand(len(z), 1, 1, 1, device=device) * options.noise * torch.randn_like(z)
+        if model:
+            half = len(z) // 2
+            t = 0.45 + 0.5 * torch.rand(half, 1, 1, 1, device=device)
+            with torch.no_grad():
+                predicted = model(t * z[:half] + (1 - t) * torch.randn_like(z[:half]), t.flatten(), ids[:half])
+            noisy = torch.cat([predicted, noisy[half:]])
+        return picture_loss(decoder(noisy), x)
 
     saved = begun = time.time()
     losses = []
@@ -73,11 +96,12 @@ def main() -> None:
         for optimiser, share in ((muon, 1), (adam, 1 / 12)):
             for group in optimiser.param_groups:
                 group["lr"] = rate * share
-        x = pictures.batch(options.batch, rng).to(device)
+        x, specs = pictures.batch_with_specs(options.batch, rng)
+        x = x.to(device)
+        ids = torch.from_numpy(padded([encode(caption(s, r), vocabulary, WINDOW) for s in specs])).to(device)
         with torch.no_grad():
             z = encoder(x)
-            z = z + torch.rand(len(z), 1, 1, 1, device=device) * options.noise * torch.randn_like(z)
-        losses.append(accumulate(crew, weights, loss_of, (x, z), options.batch // 4))
+        losses.append(accumulate(crew, weights, loss_of, (x, z, ids), options.batch // 4))
         muon.step(crew=crew)
         adam.step()
         step += 1

@@ -111,6 +111,7 @@ describe("the embedded engine", () => {
 
   test("prompts of any length and script give a picture, and the log says what was not understood", async () => {
     const prompts = [
+      "",
       "x",
       "apple ".repeat(1_700),
       "木の上の猫",
