@@ -6,6 +6,7 @@ import { type Sample, useSamples } from "../api/samples.ts";
 import { useSession } from "../api/session.ts";
 import { createInput, createValues, formatShare } from "../form/form-values.ts";
 import { findMedia, toLocal } from "../playground/find-media.ts";
+import { listImageTargets } from "../playground/image-targets.ts";
 import { ModelFacts } from "../playground/model-head.tsx";
 import { useRun } from "../playground/use-run.ts";
 import { listFields } from "../schema/schema.ts";
@@ -103,12 +104,25 @@ function Card({ model, kept }: { readonly model: Model; readonly kept: Sample | 
   const times = recent.map(({ inference_time }) => inference_time).filter((time) => time !== null);
   const seconds = median(times) ?? kept?.inference_time ?? undefined;
   const input = sample === undefined ? (kept?.input ?? {}) : readInput(sample);
+  // What judges a picture is shown with the picture that it was given and what it said.
+  const given = picture === undefined && kept?.state === "ready" ? findGiven(kept.input, model) : undefined;
   const isMaking = kept?.state === "making" && !isBusy;
   const href = `/models/${model.endpointId}`;
   return (
     <li className="card">
       <div className="card-picture">
-        {picture === undefined ? (
+        {given !== undefined && !isBusy ? (
+          <Link href={`${href}${formatShare(input) ?? ""}`}>
+            <img src={toLocal(given)} alt={`Given to ${model.title}`} loading="lazy" />
+            <span className="card-answer">
+              {listAnswers(kept?.output).map(([name, value]) => (
+                <span key={name}>
+                  {name} <strong>{value}</strong>
+                </span>
+              ))}
+            </span>
+          </Link>
+        ) : picture === undefined ? (
           <NoPicture
             text={
               isBusy
@@ -195,6 +209,26 @@ function describeBusy(
 
 function findPicture(output: unknown): string | undefined {
   return findMedia(output).find(({ kind }) => kind === "image")?.url;
+}
+
+/** The picture of an input. */
+function findGiven(input: Sample["input"], model: Model): string | undefined {
+  const [target] = listImageTargets([model]);
+  const url = target === undefined ? undefined : input?.[target.field];
+  return typeof url === "string" && url !== "" ? url : undefined;
+}
+
+/** The first plain values of an output. */
+function listAnswers(output: unknown): readonly (readonly [name: string, value: string])[] {
+  if (typeof output !== "object" || output === null) return [];
+  return Object.entries(output)
+    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
+    .slice(0, 3)
+    .map(([name, value]) => [name, typeof value === "number" ? formatNumber(value) : String(value)]);
+}
+
+function formatNumber(value: number): string {
+  return String(Number(value.toPrecision(3)));
 }
 
 function readInput(request: RequestRow): Readonly<Record<string, unknown>> {

@@ -111,7 +111,7 @@ export default function ApiPage({ model }: { readonly model: Model }): ReactNode
           <CodeBlock code={JSON.stringify(input, null, 2)} label="input example" />
           <h3>Output</h3>
           <SchemaTable schema={outputSchema} document={openapi} label="Output fields" />
-          <SampleOutput endpointId={endpointId} />
+          <SampleOutput endpointId={endpointId} input={input} />
           {others.map(([name, schema]) => (
             <div key={name}>
               <h3>{name}</h3>

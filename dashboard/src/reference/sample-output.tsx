@@ -4,7 +4,12 @@ import { useSamples } from "../api/samples.ts";
 import { CodeBlock } from "../code/code-block.tsx";
 
 /** What the model really made on this server from the input example. */
-export function SampleOutput({ endpointId }: { readonly endpointId: string }): ReactNode {
+export function SampleOutput(props: {
+  readonly endpointId: string;
+  /** The input example of the page. */
+  readonly input: Readonly<Record<string, unknown>>;
+}): ReactNode {
+  const { endpointId, input } = props;
   const sample = useSamples().get(endpointId);
   if (sample === undefined || sample.state === "none") return null;
   return (
@@ -14,9 +19,11 @@ export function SampleOutput({ endpointId }: { readonly endpointId: string }): R
         <>
           <p>
             Made on this server by the model that answers
-            {sample.request_id === null ? "" : ", from the input example: "}
             {sample.request_id === null ? null : (
-              <Link href={`/app/requests/${sample.request_id}`}>the request</Link>
+              <>
+                , from {isSame(sample.input, input) ? "the input example" : "another input"}:{" "}
+                <Link href={`/app/requests/${sample.request_id}`}>the request</Link>
+              </>
             )}
             .
           </p>
@@ -31,4 +38,8 @@ export function SampleOutput({ endpointId }: { readonly endpointId: string }): R
       )}
     </>
   );
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -22,6 +22,28 @@ export function createSampleInput({ manifest }: CatalogEntry): Readonly<Record<s
   return Object.fromEntries(shown);
 }
 
+/**
+ * The sample input with `picture`, a URL of this server, in the fields of pictures that would lead elsewhere: an address
+ * of an example may have no file, or belong to a machine that was not asked for. Undefined when an address remains.
+ */
+export function fillSampleInput(
+  entry: CatalogEntry,
+  picture: string | undefined,
+): Readonly<Record<string, unknown>> | undefined {
+  const schema = resolveRefs(entry.manifest.input, entry.manifest.input);
+  const fields = isSchema(schema["properties"]) ? schema["properties"] : {};
+  const sample = createSampleInput(entry);
+  const isForeign = (name: string): boolean => /"https?:\/\//i.test(JSON.stringify(sample[name]) ?? "");
+  const names = Object.keys(sample).filter(isForeign);
+  if (names.length === 0) return sample;
+  const areImages = names.every((name) => {
+    const { ui } = resolveRefs((fields as Record<string, JsonSchema>)[name] ?? {}, entry.manifest.input);
+    return isSchema(ui) && ui["field"] === "image" && typeof sample[name] === "string";
+  });
+  if (picture === undefined || !areImages) return undefined;
+  return { ...sample, ...Object.fromEntries(names.map((name) => [name, picture])) };
+}
+
 function invent(field: JsonSchema): unknown {
   if (field["default"] !== undefined) return field["default"];
   const [choice] = asList(field["enum"]);

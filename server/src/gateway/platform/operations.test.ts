@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createManifest } from "../../catalog/testing/create-manifest.ts";
+import { stringifyWithFileLinks } from "../../files/file-links.ts";
+import { openGateway } from "../testing/open-gateway.ts";
 import { openPlatform } from "./testing/open-platform.ts";
 
 const timeout = 30_000;
@@ -194,4 +197,44 @@ test("a sample is made once per model version, one at a time, when the operator 
   await look(platform.admin);
   assert.equal((await platform.queue.listLeases(10)).length, 0);
   assert.deepEqual(await platform.queue.getStats(), []);
+});
+
+test("an endpoint that takes a picture is given one that a model here made, and none from elsewhere", {
+  timeout,
+}, async () => {
+  const takesPicture = (id: string, example: string, ui: object = { field: "image" }) =>
+    createManifest(id, {
+      category: "image-to-image",
+      input: {
+        type: "object",
+        required: ["image_url"],
+        properties: { image_url: { type: "string", examples: [example], ui } },
+      },
+    });
+  const address = "https://example.org/a.png";
+  await using gateway = await openGateway({
+    models: [
+      takesPicture("test/upscale", address),
+      takesPicture("test/video", address, { field: "video" }),
+      createManifest("test/draw", { category: "text-to-image" }),
+    ],
+  });
+  const admin = await gateway.context.keys.create({ alias: "admin", scope: "ADMIN" });
+  const look = async (): Promise<readonly { state: string; input: unknown }[]> =>
+    (await gateway.call("/v1/sluice/samples", { authorization: `Key ${admin.credential}` })).json.samples;
+  const states = async () => (await look()).map(({ state }) => state);
+  assert.deepEqual(await states(), ["none", "none", "making"]);
+  const body = stringifyWithFileLinks((link) => ({
+    images: [{ url: link("files/p/a.png"), content_type: "image/png" }],
+  }));
+  await gateway.complete(await gateway.lease("test/draw"), { body: Buffer.from(body) });
+  assert.deepEqual(await states(), ["making", "none", "ready"]);
+  const lease = await gateway.lease("test/upscale");
+  const given = JSON.parse(
+    Buffer.from((await gateway.context.queue.readInput(lease.requestId))?.body ?? []).toString(),
+  );
+  assert.match(given.image_url, /^http:\/\/[^/]+\/cdn\/files\/p\/a\.png$/);
+  await gateway.complete(lease, { body: Buffer.from("{}") });
+  assert.deepEqual(await states(), ["ready", "none", "ready"]);
+  assert.deepEqual((await look())[0]?.input, given);
 });

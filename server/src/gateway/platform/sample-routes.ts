@@ -4,7 +4,7 @@ import { type AccountId, createRequestId, parseRequestId, type RequestId } from 
 import type { RequestRecord } from "../../queue/request-queue.ts";
 import type { SurfaceApp, SurfaceTools } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
-import { createSampleInput } from "../documents/sample-input.ts";
+import { createSampleInput, fillSampleInput } from "../documents/sample-input.ts";
 import { describeTarget, findEndpoint } from "../find-endpoint.ts";
 import { readRequestOptions } from "../request-options.ts";
 import { readPayloads } from "./read-payloads.ts";
@@ -15,7 +15,7 @@ const AGAIN_MS = 3_600_000;
 /**
  * `GET /v1/sluice/samples`: what each endpoint's model made on this server from the sample input of its page; public.
  * When an operator looks, one that is missing is put into the queue behind everybody's requests, one at a time, and once
- * for each version of a model: nobody waits for it.
+ * for each version of a model: nobody waits for it. An endpoint that takes a picture is given one that another made.
  */
 export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, clock, database, live, queue, logger } = context;
@@ -26,8 +26,9 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
     const samples: Found[] = [];
     for (const entry of catalog.list()) samples.push(await findSample(entry, rows));
     if (caller?.scope === "ADMIN" && !samples.some(({ request }) => isUnfinished(request))) {
-      const missing = samples.find((sample) => mayMake(sample));
-      if (missing !== undefined) await make(missing, caller.accountId);
+      const missing = samples.filter((sample) => mayMake(sample));
+      const picture = missing.length === 0 ? undefined : await findPicture(samples, c.env.urls.files);
+      for (const sample of missing) if (await make(sample, picture, caller.accountId)) break;
     }
     return tools.respond.json(200, {
       samples: await Promise.all(samples.map((sample) => format(sample, c.env.urls.files))),
@@ -63,21 +64,34 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
     };
   }
 
-  function mayMake({ entry, madeAt, request }: Found): boolean {
-    if (request?.state === "succeeded" || !isSelfContained(entry)) return false;
+  function mayMake({ madeAt, request }: Found): boolean {
+    if (request?.state === "succeeded") return false;
     return madeAt === undefined || clock.now() - madeAt > AGAIN_MS;
   }
 
-  async function make(sample: Found, accountId: AccountId): Promise<void> {
+  /** URL of a picture that a model here made of words. */
+  async function findPicture(samples: readonly Found[], filesBase: string): Promise<string | undefined> {
+    for (const { entry, request } of samples) {
+      if (request?.state !== "succeeded" || !entry.manifest.category.startsWith("text-to-")) continue;
+      const url = findPictureUrl((await readPayloads(queue, request.id, filesBase)).json_output);
+      if (url !== undefined) return url;
+    }
+    return undefined;
+  }
+
+  /** True when it was put into the queue. */
+  async function make(sample: Found, picture: string | undefined, accountId: AccountId): Promise<boolean> {
     const { entry } = sample;
     const found = findEndpoint(catalog, entry.endpointId);
-    const input = Buffer.from(JSON.stringify(createSampleInput(entry)));
-    if (found.kind !== "endpoint" || !entry.validateInput(input).ok) return;
+    const filled = fillSampleInput(entry, picture);
+    if (found.kind !== "endpoint" || filled === undefined) return false;
+    const input = Buffer.from(JSON.stringify(filled));
+    if (!entry.validateInput(input).ok) return false;
     const now = clock.now();
     const id = createRequestId(now);
     const url = new URL("http://sample.invalid/");
     const read = readRequestOptions(new Request(url, { method: "POST" }), url, now);
-    if (read.kind !== "options") return;
+    if (read.kind !== "options") return false;
     const outcome = await queue.enqueue({
       ...read.options,
       ...describeTarget(found),
@@ -90,7 +104,7 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
       input,
       createdAt: now,
     });
-    if (outcome.kind !== "enqueued") return;
+    if (outcome.kind !== "enqueued") return false;
     await remember(entry, id, now);
     sample.request = await queue.find(id);
     live.wake(entry.endpointId);
@@ -102,6 +116,7 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
       state: "queued",
     });
     logger.info({ endpointId: entry.endpointId, requestId: id }, "a sample is made");
+    return true;
   }
 
   async function remember(entry: CatalogEntry, id: RequestId, now: number): Promise<void> {
@@ -147,9 +162,15 @@ function isUnfinished(request: RequestRecord | undefined): boolean {
   return request?.state === "queued" || request?.state === "running";
 }
 
-/** An input with an address may lead to a file that is not there, and to a machine that was not asked for. */
-function isSelfContained(entry: CatalogEntry): boolean {
-  return !/"https?:\/\//i.test(JSON.stringify(createSampleInput(entry)));
+function findPictureUrl(output: unknown): string | undefined {
+  if (typeof output !== "object" || output === null) return undefined;
+  const { url, content_type: type } = output as { readonly url?: unknown; readonly content_type?: unknown };
+  if (typeof url === "string" && typeof type === "string" && type.startsWith("image/")) return url;
+  for (const member of Object.values(output)) {
+    const found = findPictureUrl(member);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Changes when another model answers, or the same one is asked otherwise. */
