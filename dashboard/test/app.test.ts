@@ -129,6 +129,34 @@ test("one field is compared over several values, side by side", { timeout, skip 
   await assertQuiet(opened);
 });
 
+test("two fields are compared against each other in rows and columns, so many at most", {
+  timeout,
+  skip,
+}, async () => {
+  await using opened = await app.openPage({ path: "/app/compare/test/studio" });
+  const { page } = opened;
+  await page.getByLabel("Values, one on a line").fill("7\n8\n9");
+  await page.getByRole("combobox", { name: "Against" }).selectOption({ label: "Steps" });
+  await page.getByLabel("Values against them").fill("1\n2\n3\n4\n5\n6");
+  await page.getByText("18 requests; at most 16 at a time.").waitFor();
+  assert.ok(await page.getByRole("button", { name: "Run all" }).isDisabled());
+  await page.getByLabel("Values against them").fill("1\n2");
+  await page.getByRole("button", { name: "Run all" }).click();
+  const cells = page.locator(".cell");
+  await cells.nth(5).waitFor();
+  assert.deepEqual(
+    await cells.evaluateAll((all) => all.map((cell) => cell.getAttribute("aria-label"))),
+    [1, 2].flatMap((steps) => [7, 8, 9].map((seed) => `seed ${seed}, steps ${steps}`)),
+  );
+  for (const cell of await cells.all()) await cell.getByRole("img", { name: "Result 1" }).waitFor();
+  const tops = await cells.evaluateAll((all) => all.map((cell) => cell.getBoundingClientRect().top));
+  assert.equal(new Set(tops.slice(0, 3)).size, 1);
+  assert.ok((tops[3] ?? 0) > (tops[2] ?? 0));
+  await page.getByRole("combobox", { name: "Against" }).selectOption("nothing");
+  await page.getByText("3 requests.").waitFor();
+  await assertQuiet(opened);
+});
+
 test("a shared link restores the form", { timeout, skip }, async () => {
   await using opened = await app.openPage({ path: STUDIO, isSignedIn: false });
   const { page } = opened;

@@ -1,4 +1,13 @@
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import {
+  type CSSProperties,
+  Fragment,
+  type ReactNode,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import { Link } from "wouter";
 import { findInputSchema, type Model } from "../api/models.ts";
 import { useSession } from "../api/session.ts";
@@ -6,21 +15,30 @@ import { createInput, createValues, formatShare, parseShare, type Values } from 
 import { findMedia, toLocal } from "../playground/find-media.ts";
 import { ResultView } from "../playground/result-view.tsx";
 import { useRun } from "../playground/use-run.ts";
-import { listFields } from "../schema/schema.ts";
+import { type Field, listFields } from "../schema/schema.ts";
 import { askToSignIn } from "../shell/sign-in.tsx";
 import { listComparable, MAX_CELLS, parseValues, suggestValues } from "./compare-values.ts";
 
 /** Others wait in the same queue. */
 const AT_ONCE = 4;
 
+/** What changes along one side of the grid. */
+interface Axis {
+  readonly name: string;
+  /** Values as they are typed, one on a line. */
+  readonly text: string;
+}
+
 interface Grid {
   /** A new number for each start, so that every cell runs anew. */
   readonly round: number;
-  readonly name: string;
-  readonly values: readonly unknown[];
+  /** Cells in a row. */
+  readonly columns: number;
+  /** Row by row, what each cell changes in the input. */
+  readonly cells: readonly Values[];
 }
 
-/** The same input several times with one field changed, side by side. */
+/** The same input several times with one field changed, or two against each other, side by side. */
 export default function ComparePage({ model }: { readonly model: Model }): ReactNode {
   const { document: openapi, endpointId } = model;
   const session = useSession();
@@ -28,18 +46,29 @@ export default function ComparePage({ model }: { readonly model: Model }): React
   const fields = useMemo(() => listFields(schema, openapi), [schema, openapi]);
   const base = useMemo(() => parseShare(location.hash) ?? createValues(schema, openapi), [schema, openapi]);
   const comparable = listComparable(fields, openapi);
-  const preferred = comparable.find(({ name }) => name === "seed") ?? comparable[0];
-  const [name, setName] = useState(preferred?.name ?? "");
-  const [text, setText] = useState(() =>
-    preferred === undefined ? "" : suggestValues(preferred, openapi, base[preferred.name]),
+  const createAxis = (field: Field): Axis => ({
+    name: field.name,
+    text: suggestValues(field, openapi, base[field.name]),
+  });
+  const [axes, setAxes] = useState<readonly Axis[]>(() =>
+    [comparable.find(({ name }) => name === "seed") ?? comparable[0]]
+      .filter((field) => field !== undefined)
+      .map(createAxis),
   );
   const [grid, setGrid] = useState<Grid>();
   const [ended, setEnded] = useState(0);
   const countEnd = useCallback(() => setEnded((old) => old + 1), []);
-  const field = comparable.find((each) => each.name === name);
-  if (field === undefined) return <p className="empty">This endpoint has no field to compare.</p>;
-  const values = parseValues(field, openapi, text);
-  const isTooMany = values.length > MAX_CELLS;
+  if (axes.length === 0) return <p className="empty">This endpoint has no field to compare.</p>;
+  const [across = [], down = [{}]] = axes.map(({ name, text }) => {
+    const field = comparable.find((each) => each.name === name);
+    return field === undefined
+      ? []
+      : parseValues(field, openapi, text).map((value): Values => ({ [name]: value }));
+  });
+  const cells = down.flatMap((row) => across.map((column) => ({ ...column, ...row })));
+  const isTooMany = cells.length > MAX_CELLS;
+  const change = (index: number, axis: Axis | undefined): void =>
+    setAxes([...axes.slice(0, index), ...(axis === undefined ? [] : [axis]), ...axes.slice(index + 1)]);
   const input = createInput(fields, base);
   return (
     <div className="compare">
@@ -52,47 +81,58 @@ export default function ComparePage({ model }: { readonly model: Model }): React
           if (session === undefined) askToSignIn("Sign in to run it.");
           else {
             setEnded(0);
-            setGrid({ round: (grid?.round ?? 0) + 1, name, values });
+            setGrid({ round: (grid?.round ?? 0) + 1, columns: across.length, cells });
           }
         }}
       >
-        <label>
-          Field
-          <select
-            className="input"
-            value={name}
-            onChange={(event) => {
-              const next = comparable.find((each) => each.name === event.target.value);
-              if (next === undefined) return;
-              setName(next.name);
-              setText(suggestValues(next, openapi, base[next.name]));
-            }}
-          >
-            {comparable.map((each) => (
-              <option key={each.name} value={each.name}>
-                {each.schema.title ?? each.name}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Values, one on a line
-          <textarea
-            className="input"
-            rows={4}
-            value={text}
-            onChange={(event) => setText(event.target.value)}
-            aria-describedby="compare-count"
-            aria-invalid={isTooMany}
-          />
-        </label>
+        {[0, 1].map((index) => {
+          const axis = axes[index];
+          const other = axes[1 - index];
+          return (
+            <Fragment key={index}>
+              <label>
+                {index === 0 ? "Field" : "Against"}
+                <select
+                  className="input"
+                  value={axis?.name ?? ""}
+                  onChange={(event) => {
+                    const next = comparable.find(({ name }) => name === event.target.value);
+                    change(index, next === undefined ? undefined : createAxis(next));
+                  }}
+                >
+                  {index === 0 ? null : <option value="">nothing</option>}
+                  {comparable
+                    .filter(({ name }) => name !== other?.name)
+                    .map((each) => (
+                      <option key={each.name} value={each.name}>
+                        {each.schema.title ?? each.name}
+                      </option>
+                    ))}
+                </select>
+              </label>
+              {axis === undefined ? null : (
+                <label>
+                  {index === 0 ? "Values, one on a line" : "Values against them"}
+                  <textarea
+                    className="input"
+                    rows={4}
+                    value={axis.text}
+                    onChange={(event) => change(index, { ...axis, text: event.target.value })}
+                    aria-describedby="compare-count"
+                    aria-invalid={isTooMany}
+                  />
+                </label>
+              )}
+            </Fragment>
+          );
+        })}
         <div>
           <p id="compare-count" className={isTooMany ? "problem" : "hint"}>
             {isTooMany
-              ? `${values.length} values; at most ${MAX_CELLS} at a time.`
-              : `${values.length} ${values.length === 1 ? "request" : "requests"}.`}
+              ? `${cells.length} requests; at most ${MAX_CELLS} at a time.`
+              : `${cells.length} ${cells.length === 1 ? "request" : "requests"}.`}
           </p>
-          <button type="submit" className="button button-main" disabled={isTooMany || values.length === 0}>
+          <button type="submit" className="button button-main" disabled={isTooMany || cells.length === 0}>
             Run all
           </button>
         </div>
@@ -100,19 +140,18 @@ export default function ComparePage({ model }: { readonly model: Model }): React
       <p className="muted">
         Everything else stays as it is in{" "}
         <Link href={`/models/${endpointId}${formatShare(input) ?? ""}`}>the playground&apos;s form</Link>
-        {describeBase(input, name)}.
+        {describeBase(input, axes)}.
       </p>
       {grid === undefined ? null : (
-        <ul className="cells">
-          {grid.values.map((value, index) => (
+        <ul className="cells" {...describeColumns(grid)}>
+          {grid.cells.map((changes, index) => (
             <Cell
               // biome-ignore lint/suspicious/noArrayIndexKey: the same value may stand twice, and cells do not move
               key={`${grid.round} ${index}`}
               isTurn={index < ended + AT_ONCE}
               onEnd={countEnd}
               model={model}
-              name={grid.name}
-              value={value}
+              changes={changes}
               input={input}
             />
           ))}
@@ -124,15 +163,14 @@ export default function ComparePage({ model }: { readonly model: Model }): React
 
 function Cell(props: {
   readonly model: Model;
-  readonly name: string;
-  readonly value: unknown;
+  readonly changes: Values;
   readonly input: Values;
   readonly isTurn: boolean;
   onEnd(): void;
 }): ReactNode {
-  const { model, name, value, input, isTurn, onEnd } = props;
+  const { model, changes, input, isTurn, onEnd } = props;
   const { run, isBusy, start, cancel } = useRun(model.endpointId);
-  const [own] = useState({ ...input, [name]: value });
+  const [own] = useState({ ...input, ...changes });
   const hasStarted = useRef(false);
   useEffect(() => {
     if (hasStarted.current || !isTurn) return;
@@ -146,9 +184,13 @@ function Cell(props: {
   const preview = Object.values(run.previews)[0]?.url;
   const hasMedia = findMedia(run.output).length > 0;
   return (
-    <li className="panel cell" aria-label={`${name} ${String(value)}`}>
+    <li className="panel cell" aria-label={describeChanges(changes)}>
       <h2>
-        <span className="muted">{name}</span> {String(value)}
+        {Object.entries(changes).map(([name, value]) => (
+          <span key={name}>
+            <span className="muted">{name}</span> {String(value)}{" "}
+          </span>
+        ))}
       </h2>
       {run.phase === "done" ? (
         <ResultView output={run.output} />
@@ -180,8 +222,20 @@ function describeCell(run: ReturnType<typeof useRun>["run"]): string {
   return progress === undefined ? `${run.phase} …` : `step ${progress.step} of ${progress.steps}`;
 }
 
-function describeBase(input: Values, name: string): string {
-  const others = Object.entries(input).filter(([each]) => each !== name);
+function describeChanges(changes: Values): string {
+  return Object.entries(changes)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(", ");
+}
+
+/** Two fields make a table: a row of it stays one. */
+function describeColumns({ columns, cells }: Grid): { readonly style?: CSSProperties } {
+  if (columns === cells.length) return {};
+  return { style: { gridTemplateColumns: `repeat(${columns}, minmax(11rem, 1fr))` } };
+}
+
+function describeBase(input: Values, axes: readonly Axis[]): string {
+  const others = Object.entries(input).filter(([name]) => axes.every((axis) => axis.name !== name));
   const words = others.map(([each, value]) => `${each} ${JSON.stringify(value)}`).join(", ");
   return words === "" ? "" : `: ${words.length > 300 ? `${words.slice(0, 300)}…` : words}`;
 }
