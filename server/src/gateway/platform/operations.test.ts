@@ -171,6 +171,9 @@ test("a sample is made once per model version, one at a time, when the operator 
   const states = (samples: { state: string }[]) => samples.map(({ state }) => state);
   for (const nobody of [null, platform.mine])
     assert.deepEqual(states(await look(nobody)), ["none", "none", "none"]);
+  await Promise.all([1, 2, 3].map(() => look(platform.admin)));
+  const waiting = (await platform.queue.getStats()).reduce((sum, { queued }) => sum + queued, 0);
+  assert.equal(waiting, 1, "operators who look at the same time make one");
   for (const [index, endpointId] of ["fal-ai/flux-pro", "test/echo", "test/echo/loud"].entries()) {
     const [making] = (await look(platform.admin)).filter(
       ({ state }: { state: string }) => state === "making",

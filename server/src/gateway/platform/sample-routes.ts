@@ -19,21 +19,35 @@ const AGAIN_MS = 3_600_000;
  */
 export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: GatewayContext): void {
   const { catalog, clock, database, live, queue, logger } = context;
+  let making: Promise<void> = Promise.resolve();
 
   app.get("/sluice/samples", async (c) => {
     const caller = await tools.findCaller(c.env);
-    const rows = await findRows();
-    const samples: Found[] = [];
-    for (const entry of catalog.list()) samples.push(await findSample(entry, rows));
-    if (caller?.scope === "ADMIN" && !samples.some(({ request }) => isUnfinished(request))) {
-      const missing = samples.filter((sample) => mayMake(sample));
-      const picture = missing.length === 0 ? undefined : await findPicture(samples, c.env.urls.files);
-      for (const sample of missing) if (await make(sample, picture, caller.accountId)) break;
+    if (caller?.scope === "ADMIN") {
+      // One after the other: two that look at once see the same one missing.
+      making = making.catch(() => {}).then(() => makeMissing(caller.accountId, c.env.urls.files));
+      await making;
     }
+    const samples = await findSamples();
     return tools.respond.json(200, {
       samples: await Promise.all(samples.map((sample) => format(sample, c.env.urls.files))),
     });
   });
+
+  async function makeMissing(accountId: AccountId, filesBase: string): Promise<void> {
+    const samples = await findSamples();
+    if (samples.some(({ request }) => isUnfinished(request))) return;
+    const missing = samples.filter((sample) => mayMake(sample));
+    const picture = missing.length === 0 ? undefined : await findPicture(samples, filesBase);
+    for (const sample of missing) if (await make(sample, picture, accountId)) return;
+  }
+
+  async function findSamples(): Promise<readonly Found[]> {
+    const rows = await findRows();
+    const samples: Found[] = [];
+    for (const entry of catalog.list()) samples.push(await findSample(entry, rows));
+    return samples;
+  }
 
   interface Row {
     readonly request_id: string;
@@ -42,7 +56,7 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
   interface Found {
     readonly entry: CatalogEntry;
     readonly madeAt: number | undefined;
-    request: RequestRecord | undefined;
+    readonly request: RequestRecord | undefined;
   }
 
   async function findRows(): Promise<ReadonlyMap<string, Row>> {
@@ -80,8 +94,7 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
   }
 
   /** True when it was put into the queue. */
-  async function make(sample: Found, picture: string | undefined, accountId: AccountId): Promise<boolean> {
-    const { entry } = sample;
+  async function make({ entry }: Found, picture: string | undefined, accountId: AccountId): Promise<boolean> {
     const found = findEndpoint(catalog, entry.endpointId);
     const filled = fillSampleInput(entry, picture);
     if (found.kind !== "endpoint" || filled === undefined) return false;
@@ -106,7 +119,6 @@ export function addSampleRoutes(app: SurfaceApp, tools: SurfaceTools, context: G
     });
     if (outcome.kind !== "enqueued") return false;
     await remember(entry, id, now);
-    sample.request = await queue.find(id);
     live.wake(entry.endpointId);
     live.publish({
       type: "changed",
