@@ -3,7 +3,18 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -252,6 +263,24 @@ describe("a pull", () => {
     // Files that were whole are not fetched at all.
     const whole = server.seen.filter(({ path }) => path.includes("/resolve/") && !path.endsWith(BIG));
     assert(whole.length < 20);
+  });
+
+  test("that dies while it replaces a version leaves that one, and nothing beside it", async () => {
+    await putModel();
+    await pull(`hf:${REPOSITORY}`);
+    const [target, old] = [join(weightsDir, "m"), join(weightsDir, ".pulling/m+old")];
+    // Between the two renames; the hub is away when it is tried again.
+    await rename(target, old);
+    await assert.rejects(pull(`hf:${REPOSITORY}`, { hub: hub({ isOffline: true }) }));
+    await assertWhole();
+    assert(!existsSync(old));
+    // After them.
+    await cp(target, old, { recursive: true });
+    assert.equal((await pull(`hf:${REPOSITORY}`)).isNew, false);
+    assert(!existsSync(old));
+    await cp(target, old, { recursive: true });
+    assert.equal(await deleteModelFiles(weightsDir, "m"), true);
+    assert(!existsSync(old) && !existsSync(target));
   });
 
   test("refuses a second one of the same model, and not one of another", async () => {

@@ -92,6 +92,7 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
       next: ["Wait for it, or stop it and pull again: it goes on where it stopped."],
     });
   try {
+    await settleReplacement(staging, join(weightsDir, name));
     const plan = await planPull(options);
     requireAcceptance(plan.title, plan, options);
     const old = await findInstalledModel(weightsDir, name).catch(() => undefined);
@@ -140,7 +141,7 @@ export async function deleteModelFiles(weightsDir: string, name: string): Promis
   if (lock === undefined)
     throw new WeightsError(`${name} is being pulled by another process. Stop it first.`);
   try {
-    const folders = [join(weightsDir, name), staging];
+    const folders = [join(weightsDir, name), staging, `${staging}${OLD}`];
     let isThere = false;
     for (const folder of folders) {
       if ((await stat(folder).catch(() => undefined)) === undefined) continue;
@@ -626,16 +627,27 @@ function takeCatalog(
   };
 }
 
-const OLD = ".old-";
+/** Where the version before waits until the new one is in its place; no name of a model has a plus. */
+const OLD = "+old";
 
 /** Puts the whole model in its place. A worker that still reads the old one keeps its open files. */
 async function replaceFolder(staging: string, target: string): Promise<void> {
-  const old = `${staging}${OLD}${process.pid}`;
-  await rm(old, { recursive: true, force: true });
-  await rename(target, old).catch((error: unknown) => {
-    if ((error as { code?: string }).code !== "ENOENT") throw error;
-  });
+  const old = `${staging}${OLD}`;
+  await renameIfThere(target, old);
   await rename(staging, target);
   await syncFolder(dirname(target));
   await rm(old, { recursive: true, force: true });
+}
+
+/** What a process left that died while it replaced a model: the old version goes back, or away. */
+async function settleReplacement(staging: string, target: string): Promise<void> {
+  const old = `${staging}${OLD}`;
+  if ((await stat(target).catch(() => undefined)) === undefined) await renameIfThere(old, target);
+  await rm(old, { recursive: true, force: true });
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: unknown) => {
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
+  });
 }
