@@ -3,6 +3,7 @@ import type { Caller } from "../keys/caller.ts";
 import { type Access, type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Call } from "./call.ts";
 import type { GatewayContext, Surface } from "./context.ts";
+import { hideSecrets } from "./hide-secrets.ts";
 import { createRespond, type Respond } from "./respond.ts";
 
 /**
@@ -44,7 +45,7 @@ export function createSurfaceApp(
   );
   app.onError((error, c) => {
     context.logger.error(
-      { err: error, method: c.req.method, path: c.env.path, surface },
+      { err: error, method: c.req.method, path: hideSecrets(c.env.path), surface },
       "a route failed unexpectedly",
     );
     return surface === "platform"

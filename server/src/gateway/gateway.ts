@@ -7,6 +7,7 @@ import { createCdnRoutes } from "./cdn/cdn-routes.ts";
 import type { GatewayContext, Surface } from "./context.ts";
 import { createDocumentRoutes } from "./documents/document-routes.ts";
 import { createFreeSpaceCheck } from "./free-space.ts";
+import { hideSecrets } from "./hide-secrets.ts";
 import { createPlatformRoutes } from "./platform/platform-routes.ts";
 import { parseProxyTarget } from "./proxy-target.ts";
 import { createUrlBuilder, type PublicAddress } from "./public-urls.ts";
@@ -113,7 +114,7 @@ export function createGateway(context: GatewayContext): Gateway {
         response = addCommonHeaders(respond.sentence(500, "Internal Server Error"), requestId);
       }
       // The query is left out: it may hold a token.
-      const path = request.url.split("?", 1)[0];
+      const path = hideSecrets(request.url.split("?", 1)[0] ?? "");
       const ms = clock.monotonic() - startedAt;
       logger.debug({ method: request.method, path, status: response.status, ms, requestId }, "answered");
       return response;

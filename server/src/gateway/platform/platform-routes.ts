@@ -2,6 +2,7 @@ import { CursorError } from "../../cursor-error.ts";
 import { createSurfaceApp, type SurfaceApp } from "../caller.ts";
 import type { GatewayContext } from "../context.ts";
 import { createNotices } from "../events/notices.ts";
+import { hideSecrets } from "../hide-secrets.ts";
 import { addAccountRoutes } from "./account-routes.ts";
 import { addAnalyticsRoutes } from "./analytics-routes.ts";
 import { addDeliveryRoutes } from "./delivery-routes.ts";
@@ -38,7 +39,10 @@ export function createPlatformRoutes(context: GatewayContext): SurfaceApp {
     if (error instanceof PlatformError)
       return tools.respond.platform(error.status, error.type, error.message);
     if (error instanceof CursorError) return tools.respond.platform(400, "validation_error", error.message);
-    context.logger.error({ err: error, method: c.req.method, path: c.env.path }, "a platform route failed");
+    context.logger.error(
+      { err: error, method: c.req.method, path: hideSecrets(c.env.path) },
+      "a platform route failed",
+    );
     return tools.respond.platform(500, "server_error", "Internal Server Error");
   });
   app.get("/openapi.json", (c) =>
