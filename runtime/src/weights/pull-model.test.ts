@@ -196,6 +196,16 @@ describe("a pull", () => {
     assert.equal(sha256(await readFile(join(weightsDir, "m", BIG))), sha256(other));
   });
 
+  test("of an address keeps no token that was in it", async () => {
+    server.put("acme/plain", { "one.safetensors": writeSafetensors(["double_blocks.0.x", "vae.x"]) });
+    const url = `${server.url}/acme/plain/resolve/main/one.safetensors`;
+    const asked = `${url}?token=xyzzy`;
+    const source = { kind: "url", url: asked, path: "one.safetensors" } as const;
+    const { model } = await pull(asked, { source });
+    assert.equal(model.source.asked, url);
+    assert(!(await readFile(join(weightsDir, "m/sluice.json"), "utf8")).includes("xyzzy"));
+  });
+
   test("of an address without hashes begins again when its ETag changes on the way", async () => {
     const write = (fill: number) =>
       writeSafetensors(["double_blocks.0.x", "vae.x"], { padding: String(fill).repeat(400_000) });

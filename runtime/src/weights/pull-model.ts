@@ -198,7 +198,8 @@ async function planPull(options: PullOptions): Promise<Plan> {
         ...UNKNOWN,
         title: name,
         files: [{ ...file, role: undefined, local: undefined }],
-        record: { asked, repositories: [] },
+        // A query may hold a token or a signature.
+        record: { asked: asked.replace(/[?#].*$/s, ""), repositories: [] },
       };
     }
     case "local":
