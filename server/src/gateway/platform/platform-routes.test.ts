@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
+import type { RequestId } from "../../ids.ts";
 import { createPlatformDocument } from "./platform-document.ts";
 import { createPlatformRoutes } from "./platform-routes.ts";
 import { openPlatform } from "./testing/open-platform.ts";
@@ -395,3 +396,20 @@ function protectedRoutes(access?: "ADMIN"): readonly (readonly [path: string, me
       .map(([method]) => [`/v1${path.replaceAll(/\{\w+\}/g, "x")}`, method.toUpperCase()] as const),
   );
 }
+
+test("excerpts of a list need no more memory than one input", { timeout: 30_000 }, async (t) => {
+  await using own = await openPlatform();
+  for (let n = 0; n < 4; n++) await own.record();
+  const { readInput } = own.queue;
+  let active = 0;
+  let most = 0;
+  t.mock.method(own.queue, "readInput", async (id: RequestId) => {
+    most = Math.max(most, ++active);
+    const input = await readInput(id);
+    active--;
+    return input;
+  });
+  const { json } = await own.call("/v1/sluice/requests?expand=excerpt");
+  assert.equal(json.requests.length, 4);
+  assert.equal(most, 1);
+});

@@ -33,13 +33,13 @@ export function addSluiceRequestRoutes(app: SurfaceApp, tools: SurfaceTools, con
     const query = c.env.url.searchParams;
     const expand = readExpand(query, ["payloads", "excerpt"]);
     const page = await queue.listRequests(readFilter(query, c.get("caller")));
-    const excerpts = expand.has("excerpt")
-      ? await Promise.all(page.requests.map(({ id }) => readExcerpt(queue, id)))
-      : [];
     const requests: Readonly<Record<string, unknown>>[] = [];
-    for (const [index, request] of page.requests.entries()) {
+    // One after the other: an input may have megabytes.
+    for (const request of page.requests) {
       const payloads = expand.has("payloads") ? await readPayloads(queue, request.id, c.env.urls.files) : {};
-      const excerpt = expand.has("excerpt") ? { input_excerpt: excerpts[index] ?? null } : {};
+      const excerpt = expand.has("excerpt")
+        ? { input_excerpt: (await readExcerpt(queue, request.id)) ?? null }
+        : {};
       requests.push({ ...formatRequest(request), ...excerpt, ...payloads });
     }
     return respond.json(200, {
