@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -182,6 +183,18 @@ test("the page's server passes on calls of the listed endpoints only", { timeout
     ];
   });
   assert.deepEqual(statuses, [400, 400, 400]);
+});
+
+test("no path that a caller sends ends the page's server", { timeout, skip }, async () => {
+  const { port } = new URL(pageUrl);
+  for (const path of ["//", "/\\\\", "*", "/%"]) {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      get({ host: "127.0.0.1", port, path }, resolve).on("error", reject);
+    });
+    response.resume();
+    assert.equal(response.statusCode, 404, path);
+  }
+  assert.equal((await fetch(pageUrl)).status, 200);
 });
 
 async function readUrl(child: ChildProcess): Promise<string> {

@@ -38,7 +38,7 @@ const files = new Map<string, { readonly type: string; readonly content: Uint8Ar
 ]);
 
 const server = createServer((request, response) => {
-  const { pathname } = new URL(request.url ?? "/", "http://page");
+  const [pathname = "/"] = (request.url ?? "/").split("?", 1);
   if (pathname === "/api/fal/proxy") void proxy(request, response);
   else if (request.method === "GET" || request.method === "HEAD") sendFile(response, pathname);
   else response.writeHead(405, { allow: "GET, HEAD" }).end();
