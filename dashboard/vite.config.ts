@@ -10,6 +10,8 @@ const config: UserConfig = defineConfig({
     // The policy of the page allows files only, nothing inline.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // `npm start` shows what is printed here: how long a plugin took is nothing that its reader can act on.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   // For work on the app itself: `npx vite` beside a running server.
   server: {
