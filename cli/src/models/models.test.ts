@@ -239,6 +239,8 @@ describe("sluice models", { timeout: 240_000 }, () => {
       ["schnell", { family: "flux" }, /--family is for files of this machine/],
       ["pixart-sigma", {}, /cannot run here: no engine here runs it yet/],
       ["http://example.com/x.gguf", {}, /is not https/],
+      ["ftp://127.0.0.1/x.gguf", {}, /ftp:\/\/127\.0\.0\.1\/x\.gguf is not https/],
+      ["https://", {}, /"https:\/\/" is not an address/],
       [weights.path, { name: "Ünwise" }, /cannot be the name of a model/],
       [alone, { file: ["vea=x.gguf"] }, /is not ROLE=PATH.*Roles are model, diffusion-model, vae/s],
     ] as const)

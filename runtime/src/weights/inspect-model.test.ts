@@ -125,6 +125,8 @@ describe("a file of weights", () => {
       /pointer of Git LFS/,
     );
     await refuses(await write("t.safetensors", "hello"), /damaged or incomplete/);
+    await refuses(await write("page.gguf", "<!doctype html><title>Not found</title>"), /is no GGUF file/);
+    await refuses(await write("empty.gguf", ""), /is no GGUF file/);
     await refuses(await write("o.gguf", writeGguf(["x"])), /family that is not known here/);
     await refuses(await write("o2.gguf", writeGguf(["x"])), /"foo" is no family/, { family: "foo" });
     const whole = writeSafetensors(["double_blocks.0.x", "vae.x"]);

@@ -30,7 +30,7 @@ export function parseModelSource(text: string, hub: Pick<Hub, "url">): ModelSour
   const model = readModelCatalog().get(text);
   if (model !== undefined) return { kind: "catalog", name: text, model };
   if (text.startsWith("hf:")) return parseRepository(text.slice(3), text);
-  if (/^https?:\/\//i.test(text)) return parseAddress(text, hub);
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(text)) return parseAddress(text, hub);
   const path = text.startsWith("~/") ? join(homedir(), text.slice(2)) : resolve(text);
   if (existsSync(path)) return { kind: "local", path };
   const isPath = /^[./~]|[\\]/.test(text) || [".gguf", ".safetensors", ".onnx"].includes(extname(text));
@@ -89,7 +89,11 @@ function parseRepository(text: string, asked: string): ModelSource {
 const HUB_HOSTS = new Set(["huggingface.co", "www.huggingface.co", "hf.co"]);
 
 function parseAddress(text: string, hub: Pick<Hub, "url">): ModelSource {
-  const url = new URL(text);
+  const url = URL.parse(text);
+  if (url === null)
+    throw new WeightsError(`"${text}" is not an address.`, {
+      next: ["Write it whole: https://HOST/PATH/FILE.gguf, or a repository of the hub as hf:OWNER/NAME."],
+    });
   const base = new URL(hub.url);
   const isHub = HUB_HOSTS.has(url.host) || (url.host === base.host && url.pathname.startsWith(base.pathname));
   if (isHub) {
@@ -106,7 +110,7 @@ function parseAddress(text: string, hub: Pick<Hub, "url">): ModelSource {
       return { kind: "repository", id: `${owner}/${name}`, revision, path: file };
     }
   }
-  if (url.protocol !== "https:" && !isLoopback(url))
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback(url)))
     throw new WeightsError(`${text} is not https, so nobody can say what would arrive.`, {
       next: ["Use an https address, or fetch the file yourself and give its path."],
     });

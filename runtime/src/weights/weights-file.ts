@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import { extname } from "node:path";
 import { WeightsError } from "./weights-error.ts";
 
 /** What the head of a safetensors or GGUF file says, without its weights. */
@@ -31,11 +32,15 @@ export async function readWeightsFile(path: string): Promise<WeightsFileFacts> {
       throw new WeightsError(`${path} is a pickle of PyTorch, which may run code when it is opened.`, {
         next: ["Get the model as .safetensors or .gguf."],
       });
+    if (extname(path).toLowerCase() === ".gguf")
+      throw new WeightsError(`${path} is no GGUF file: it does not begin with "GGUF".`, {
+        next: ["Get the file again; pages and error texts of web sites are often saved by such a name."],
+      });
     return await readSafetensors(createReader(file, size), size);
   } catch (error) {
     if (error instanceof WeightsError) throw error;
     throw new WeightsError(`${path} is damaged or incomplete: ${(error as Error).message}.`, {
-      next: ["Pull it again.", "Single files are .safetensors or .gguf; ONNX graphs come as a folder."],
+      next: ["Get the file again.", "Single files are .safetensors or .gguf; ONNX graphs come as a folder."],
       cause: error,
     });
   } finally {
