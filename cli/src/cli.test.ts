@@ -190,7 +190,7 @@ test("requests shows the history, and one request whole", async () => {
   const { out } = await sluice(["requests", "--json", "--data", data], withServer());
   const rows = JSON.parse(out) as { request_id: string; state: string }[];
   assert.ok(rows.some((row) => row.state === "succeeded"));
-  const one = await sluice(["requests", rows[0]!.request_id, "--data", data], withServer());
+  const one = await sluice(["requests", rows[0]!.request_id, "--json", "--data", data], withServer());
   assert.equal(JSON.parse(one.out).request_id, rows[0]!.request_id);
 });
 
@@ -199,6 +199,20 @@ test("types writes a declaration for the endpoints", async () => {
   const ended = await sluice(["types", "--out", file, "--data", data], withServer());
   assert.equal(ended.code, 0, ended.err);
   assert.match(await readFile(file, "utf8"), /"test\/card"/);
+
+  const unknown = await sluice(["types", "test/crad", "--data", data], withServer());
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /no endpoint "test\/crad".*It has test\/card/s);
+  const nowhere = await sluice(["types", "--out", join(folder, "none/x.d.ts"), "--data", data], withServer());
+  assert.match(nowhere.err, /none\/x\.d\.ts cannot be written/);
+});
+
+test("an address that is none is said to be none", async () => {
+  for (const command of [["endpoints"], ["run", "test/card"], ["requests"]]) {
+    const ended = await sluice([...command, "--data", data], { SLUICE_URL: "localhost:7777" });
+    assert.equal(ended.code, 1);
+    assert.match(ended.err, /SLUICE_URL must be .*http:\/\/127\.0\.0\.1:7777.*not "localhost:7777"/);
+  }
 });
 
 test("a second server on the same folder is refused with the reason, and the first goes on", async () => {

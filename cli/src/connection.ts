@@ -15,9 +15,17 @@ export interface Connection {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** `SLUICE_URL` or the default address; `FAL_KEY`, else the key of the first start in the data folder. */
+const DEFAULT_URL = "http://127.0.0.1:7777";
+
+/**
+ * `SLUICE_URL` or the default address; `FAL_KEY`, else the key of the first start in the data folder.
+ * @throws CliError when `SLUICE_URL` is no address
+ */
 export function findConnection(environment: Environment, dataDir: string): Connection {
-  const url = (environment["SLUICE_URL"] ?? "http://127.0.0.1:7777").replace(/\/+$/, "");
+  const url = (environment["SLUICE_URL"] || DEFAULT_URL).replace(/\/+$/, "");
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+    throw new CliError(`SLUICE_URL must be an address like ${DEFAULT_URL}, not "${url}".`);
+  }
   const fromParts =
     environment["FAL_KEY_ID"] !== undefined && environment["FAL_KEY_SECRET"] !== undefined
       ? `${environment["FAL_KEY_ID"]}:${environment["FAL_KEY_SECRET"]}`

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { generateTypes } from "@sluice/server";
 import type { Command } from "commander";
+import { CliError } from "../cli-error.ts";
 import { callServer, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
 
@@ -13,7 +14,14 @@ export function addTypesCommand(program: Command): void {
     .addHelpText("after", "\nExample:\n  sluice types --out src/fal-endpoints.d.ts")
     .action(async (endpoints: string[], options: { data?: string; out?: string }) => {
       const connection = findConnection(process.env, resolveDataDir(options));
-      const ids = endpoints.length > 0 ? endpoints : await listEndpointIds(connection);
+      const offered = await listEndpointIds(connection);
+      const unknown = endpoints.find((id) => !offered.includes(id));
+      if (unknown !== undefined) {
+        throw new CliError(`The server at ${connection.url} has no endpoint "${unknown}".`, {
+          next: [`It has ${offered.join(", ")}.`],
+        });
+      }
+      const ids = endpoints.length > 0 ? endpoints : offered;
       const documents = [];
       for (const id of ids) {
         const path = `/api/openapi/queue/openapi.json?endpoint_id=${encodeURIComponent(id)}`;
@@ -21,7 +29,12 @@ export function addTypesCommand(program: Command): void {
       }
       const text = generateTypes(documents);
       if (options.out === undefined) return void process.stdout.write(text);
-      await writeFile(options.out, text);
+      await writeFile(options.out, text).catch((cause: unknown) => {
+        throw new CliError(`${options.out} cannot be written.`, {
+          next: ["Its folder has to exist and be writable."],
+          cause,
+        });
+      });
       process.stdout.write(`${options.out}: ${ids.length} endpoints\n`);
     });
 }
