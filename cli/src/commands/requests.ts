@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { callServer, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
-import { formatDuration } from "../terminal/format-duration.ts";
 import { formatTable } from "../terminal/format-table.ts";
+import { formatRequest, formatSpan, type RequestDetail, toClock } from "./format-request.ts";
 
 /** One request as `/v1/sluice/requests` tells it. */
 interface RequestRow {
@@ -37,7 +37,10 @@ export function addRequestsCommand(program: Command): void {
       const connection = findConnection(process.env, resolveDataDir(options));
       if (id !== undefined) {
         const one = await callServer(connection, `/v1/sluice/requests/${encodeURIComponent(id)}`);
-        return void process.stdout.write(`${JSON.stringify(one, null, 2)}\n`);
+        const text = options.json
+          ? JSON.stringify(one, null, 2)
+          : formatRequest(one as RequestDetail, process.stdout.columns);
+        return void process.stdout.write(`${text}\n`);
       }
       const query = new URLSearchParams({ limit: options.limit });
       if (options.endpoint !== undefined) query.set("endpoint_id", options.endpoint);
@@ -51,7 +54,7 @@ export function addRequestsCommand(program: Command): void {
         request.request_id,
         request.endpoint_id,
         request.state,
-        request.created_at.slice(0, 19).replace("T", " "),
+        toClock(request.created_at),
         formatSpan(request.created_at, request.started_at),
         formatSpan(request.started_at, request.ended_at),
         request.error ?? "",
@@ -59,8 +62,4 @@ export function addRequestsCommand(program: Command): void {
       const header = ["REQUEST", "ENDPOINT", "STATE", "CREATED", "WAITED", "TOOK", "ERROR"];
       process.stdout.write(`${formatTable(header, rows, process.stdout.columns ?? 160)}\n`);
     });
-}
-
-function formatSpan(from: string | null, to: string | null): string {
-  return from === null || to === null ? "-" : formatDuration(Date.parse(to) - Date.parse(from));
 }
