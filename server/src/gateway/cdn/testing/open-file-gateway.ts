@@ -9,6 +9,7 @@ import { createIdleMachine } from "../../../live/idle-machine.ts";
 import { silentLogger } from "../../../logger.ts";
 import { silentMetrics } from "../../../metrics/metrics.ts";
 import { parseSettings, type Settings } from "../../../settings.ts";
+import { createWebhookInbox } from "../../../webhooks/inbox.ts";
 import type { GatewayContext } from "../../context.ts";
 import { createGateway } from "../../gateway.ts";
 import { listen } from "../../listen.ts";
@@ -52,8 +53,10 @@ export async function openFileGateway(
     version: "0.0.0",
     isDraining: () => false,
     listInstalledModels: () => [],
-  } as unknown as GatewayContext;
-  const gateway = createGateway(options.change?.(plain) ?? plain);
+    inbox: createWebhookInbox(storage),
+  } satisfies Omit<GatewayContext, "queue" | "catalog" | "directRun">;
+  const context = plain as unknown as GatewayContext;
+  const gateway = createGateway(options.change?.(context) ?? context);
   const listener = await listen({ gateway, settings, logger: silentLogger });
   const close = async (): Promise<void> => {
     await listener.close(0);
