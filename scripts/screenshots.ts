@@ -105,8 +105,9 @@ async function takeAll(folder: string): Promise<void> {
 }
 
 async function waitForSamples(shown: Page): Promise<void> {
-  const pictures = shown.locator(".card img");
-  await pictures.nth(3).waitFor({ timeout: PATIENCE_MS });
+  await shown.locator(".card").first().waitFor();
+  for (const card of await shown.locator(".card").all())
+    await card.locator("img").waitFor({ timeout: PATIENCE_MS });
   // The page's policy forbids what waitForFunction does.
   while (!(await shown.evaluate("[...document.images].every(({ complete }) => complete)")))
     await shown.waitForTimeout(100);
