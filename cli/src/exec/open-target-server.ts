@@ -4,6 +4,7 @@ import { openServer, parseSettings, sendControlCommand } from "@sluice/server";
 import { CliError } from "../cli-error.ts";
 import { type Environment, findConnection } from "../connection.ts";
 import { createLogger } from "../create-logger.ts";
+import { createInstalledModels } from "../models/installed-model-files.ts";
 import { readVersion } from "../version.ts";
 
 /** The server that a command is to use. Disposing stops it when it was started for the command. */
@@ -68,6 +69,7 @@ async function startServer(environment: Environment, dataDir: string): Promise<T
     settings,
     modelFiles: [...SHIPPED_MODEL_FILES, ...settings.models.map((file) => resolve(file))],
     replaceableFiles: SHIPPED_MODEL_FILES,
+    installedModels: createInstalledModels(settings),
     logger: createLogger(settings.logLevel),
     version: readVersion(),
   });
