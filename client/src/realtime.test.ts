@@ -208,7 +208,8 @@ test("a token provider is asked with the whole path, and its tokens are used unt
   const connection = setup.client.realtime.connect("acme/model", {
     path: "/ws",
     throttleInterval: 0,
-    tokenExpirationSeconds: 0.2,
+    // Long enough for two round trips on a busy machine.
+    tokenExpirationSeconds: 3,
     tokenProvider: async (app) => {
       asked.push(app);
       return `token-${asked.length}`;
@@ -224,7 +225,7 @@ test("a token provider is asked with the whole path, and its tokens are used unt
   };
   await roundTrip();
   await roundTrip();
-  await delay(200);
+  await delay(3_000);
   await roundTrip();
   assert.deepEqual(asked, ["acme/model/ws", "acme/model/ws"]);
   assert.deepEqual(
