@@ -32,12 +32,19 @@ interface Ended {
   readonly err: string;
 }
 
-function start(args: readonly string[], environment: Record<string, string> = {}): ChildProcess {
+/** Longer than all tests of this file together, each at its limit. */
+const SERVER_LIFETIME_MS = 20 * timeout;
+
+function start(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  lifetimeMs: number = timeout,
+): ChildProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !/^FAL_|_proxy$|^SLUICE_URL$/i.test(name));
   return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...Object.fromEntries(inherited), SLUICE_URL: url, ...environment },
-    timeout,
+    timeout: lifetimeMs,
     killSignal: "SIGKILL",
   });
 }
@@ -68,7 +75,8 @@ let firstKey: string;
 
 before(async () => {
   data = await mkdtemp(join(tmpdir(), "sluice-exec-test-"));
-  server = start(["serve", "--port", "0", "--data", data, "--no-shipped", CARD, "--log-level", "error"]);
+  const command = ["serve", "--port", "0", "--data", data, "--no-shipped", CARD, "--log-level", "error"];
+  server = start(command, {}, SERVER_LIFETIME_MS);
   server.stderr!.pipe(process.stderr);
   ({ url } = await readGreeting(server));
   firstKey = (await readFile(join(data, "first-key"), "utf8")).trim();
