@@ -16,6 +16,7 @@ import { formatAgo } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { toLocal } from "../playground/find-media.ts";
+import { Alert } from "../shell/alert.tsx";
 import { ConfirmButton, FilterChoice, FilterText, Pager } from "../shell/list-controls.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import { useFilter } from "../shell/use-filter.ts";
@@ -102,11 +103,7 @@ function FileGallery(): ReactNode {
           </button>
         )}
       </search>
-      {(refusal ?? problem) === undefined ? null : (
-        <p className="notice" role="alert">
-          {refusal ?? problem}
-        </p>
-      )}
+      <Alert text={refusal ?? problem} />
       {files.length === 0 ? null : (
         <Selection
           files={files}

@@ -6,6 +6,7 @@ import { formatAgo } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
 import { CodeBlock } from "../code/code-block.tsx";
+import { Alert } from "../shell/alert.tsx";
 import { ConfirmButton } from "../shell/list-controls.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import { describeLimits, formatLimitTexts, LimitFields, NO_LIMITS, parseLimits } from "./limit-fields.tsx";
@@ -42,11 +43,7 @@ function Keys({ ownId }: { readonly ownId: string }): ReactNode {
   return (
     <>
       <NewKey onMade={refresh} />
-      {(refusal ?? problem) === undefined ? null : (
-        <p className="notice" role="alert">
-          {refusal ?? problem}
-        </p>
-      )}
+      <Alert text={refusal ?? problem} />
       {loaded.state !== "loaded" ? null : (
         <div className="table-box">
           <table className="table">

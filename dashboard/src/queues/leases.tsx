@@ -4,6 +4,7 @@ import { call } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 
 interface Lease {
   readonly request_id: string;
@@ -27,11 +28,7 @@ export function Leases(): ReactNode {
   return (
     <section aria-labelledby="leases-title">
       <h2 id="leases-title">Leases</h2>
-      {problem === undefined ? null : (
-        <p className="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       {loaded.state !== "loaded" ? null : loaded.value.leases.length === 0 ? (
         <p className="muted">No request of the queue runs now.</p>
       ) : (

@@ -4,6 +4,7 @@ import { call, describeError } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatAgo, formatSeconds } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 import { TableBox } from "../shell/table-box.tsx";
 
 interface Machine {
@@ -68,11 +69,7 @@ export function Machines(): ReactNode {
   return (
     <section aria-labelledby="machines-title">
       <h2 id="machines-title">Machines</h2>
-      {(refusal ?? problem) === undefined ? null : (
-        <p className="notice" role="alert">
-          {refusal ?? problem}
-        </p>
-      )}
+      <Alert text={refusal ?? problem} />
       {loaded.state !== "loaded"
         ? null
         : loaded.value.machines.map((machine) => (

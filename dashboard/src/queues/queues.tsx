@@ -4,6 +4,7 @@ import { call, describeError } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { formatSeconds } from "../api/requests.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 
 interface Queue {
   readonly endpoint_id: string;
@@ -36,11 +37,7 @@ export function Queues(): ReactNode {
   return (
     <section aria-labelledby="queues-title">
       <h2 id="queues-title">Queues</h2>
-      {(refusal ?? problem) === undefined ? null : (
-        <p className="notice" role="alert">
-          {refusal ?? problem}
-        </p>
-      )}
+      <Alert text={refusal ?? problem} />
       {loaded.state !== "loaded" ? null : (
         <div className="table-box">
           <table className="table">

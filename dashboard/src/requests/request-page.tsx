@@ -10,6 +10,7 @@ import { CodeBlock } from "../code/code-block.tsx";
 import { formatShare } from "../form/form-values.ts";
 import { LogView } from "../playground/log-view.tsx";
 import { ResultView } from "../playground/result-view.tsx";
+import { Alert } from "../shell/alert.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import { AttemptsPanel } from "./attempts.tsx";
 import { DeliveriesPanel } from "./deliveries.tsx";
@@ -121,11 +122,7 @@ function Detail({ id }: { readonly id: string }): ReactNode {
           )}
         </div>
       </div>
-      {(refusal ?? problem) === undefined ? null : (
-        <p className="notice" role="alert">
-          {refusal ?? problem}
-        </p>
-      )}
+      <Alert text={refusal ?? problem} />
       {request.error === null ? null : (
         <p className="notice notice-bad">
           {request.error}

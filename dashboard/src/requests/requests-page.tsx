@@ -14,6 +14,7 @@ import {
 } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 import { FilterChoice, FilterText, Pager } from "../shell/list-controls.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import { type Filter, useFilter } from "../shell/use-filter.ts";
@@ -58,11 +59,7 @@ function RequestList({ isOperator }: { readonly isOperator: boolean }): ReactNod
   return (
     <>
       <Filters values={values} isOperator={isOperator} onChange={change} />
-      {problem === undefined ? null : (
-        <p className="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       <Rows loaded={loaded} hasFilter={Object.keys(values).length > 0} />
       {loaded.state !== "loaded" ? null : (
         <>

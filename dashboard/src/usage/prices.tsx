@@ -2,6 +2,7 @@ import { type FormEvent, type ReactNode, useCallback, useState } from "react";
 import { call, describeError } from "../api/call.ts";
 import type { ServerEvent } from "../api/event-stream.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 
 interface Price {
   readonly endpoint_id: string;
@@ -29,11 +30,7 @@ export function Prices(): ReactNode {
         What requests would cost. Nothing is charged: prices turn usage into an amount, also of what was used
         before. Callers see them at <code>/v1/models/pricing</code>.
       </p>
-      {problem === undefined ? null : (
-        <p className="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       {loaded.state !== "loaded" ? null : (
         <div className="table-box">
           <table className="table">

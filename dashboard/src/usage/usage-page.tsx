@@ -5,6 +5,7 @@ import { loadModels } from "../api/models.ts";
 import { formatSeconds } from "../api/requests.ts";
 import { useSession } from "../api/session.ts";
 import { usePolled } from "../api/use-polled.ts";
+import { Alert } from "../shell/alert.tsx";
 import { SignInNotice } from "../shell/sign-in.tsx";
 import "../styles/operations.css";
 import { Prices } from "./prices.tsx";
@@ -80,11 +81,7 @@ function UsageList(): ReactNode {
           </select>
         </label>
       </div>
-      {problem === undefined ? null : (
-        <p className="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       {loaded.state === "loading" ? <p className="empty">Loading …</p> : null}
       {loaded.state !== "loaded" ? null : loaded.value.summary.length === 0 ? (
         <p className="empty">Nothing was finished in this time.</p>
