@@ -33,6 +33,15 @@ export interface Trouble {
   readonly isAnonymous?: boolean;
   /** Wait after every piece of 64 KiB. */
   readonly delayMs?: number;
+  /** Changes an answer with a file's bytes before it is sent. */
+  readonly forge?: (answer: FileAnswer, request: SeenRequest) => FileAnswer;
+}
+
+/** An answer with bytes of a file. Without `content-length` the body is sent in chunks. */
+export interface FileAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
 }
 
 /** A hub of models on this machine: the list of a repository, files with ranges, large ones on another host. */
@@ -159,12 +168,18 @@ export async function startHubServer(): Promise<HubServer> {
     const isPart = record.range !== undefined && (record.ifRange === undefined || record.ifRange === etag);
     if (isPart && from >= bytes.length)
       return end(response, 416, { "content-range": `bytes */${bytes.length}` });
-    const body = isPart ? bytes.subarray(from) : bytes;
-    response.writeHead(isPart ? 206 : 200, {
-      ...(trouble.isAnonymous === true ? {} : { etag }),
-      "content-length": String(body.length),
-      ...(isPart ? { "content-range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}),
-    });
+    const right = isPart ? bytes.subarray(from) : bytes;
+    const told = {
+      status: isPart ? 206 : 200,
+      headers: {
+        ...(trouble.isAnonymous === true ? {} : { etag }),
+        "content-length": String(right.length),
+        ...(isPart ? { "content-range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}),
+      },
+      body: right,
+    };
+    const { status, headers, body } = trouble.forge?.(told, record) ?? told;
+    response.writeHead(status, headers);
     const limit = trouble.breakAfter ?? trouble.stallAfter;
     for (let at = 0; at < body.length; at += PIECE) {
       const piece = body.subarray(at, Math.min(at + PIECE, limit ?? body.length, body.length));

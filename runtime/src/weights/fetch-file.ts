@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Hub, openRemote, type RemoteFile, sleep } from "./hub.ts";
+import { type FileVersion, readAnswer } from "./read-answer.ts";
 import { WeightsError } from "./weights-error.ts";
 
 export interface FetchedFile {
@@ -18,8 +19,9 @@ export interface FetchOptions {
 
 /**
  * Fetches a file to `target` in a way that may be cut off at any point. Bytes go to `target.part`; a later call goes on
- * at its end if the file is still the same there (If-Range with its ETag). Length and hashes are checked while the
- * bytes pass, and only a whole, right file gets its name.
+ * at its end if the file is still the same there (If-Range with its ETag), and begins again where a server answers that
+ * with anything else (`readAnswer`). Length and hashes are checked while the bytes pass, and only a whole, right file
+ * gets its name.
  *
  * @throws WeightsError: it is not there, it is not what was promised, the disk is full; the signal's reason
  */
@@ -33,7 +35,6 @@ export async function fetchFile(
   await mkdir(dirname(target), { recursive: true });
   const handle = await open(part, "a+");
   try {
-    let tries = 0;
     const progress = await readPart(handle, file);
     onBytes(progress.bytes, false);
     const restart = async (): Promise<void> => {
@@ -41,11 +42,14 @@ export async function fetchFile(
       await handle.truncate(0);
       Object.assign(progress, createProgress(file));
     };
+    let tries = 0;
+    let furthest = progress.bytes;
     let wasResumed = progress.bytes > 0;
+    let canResume = true;
     let lastError: unknown = new Error("it ends too early");
     for (;;) {
-      const before = progress.bytes;
       try {
+        if (!canResume && progress.bytes > 0) await restart();
         const isWhole = await fetchRest(file, handle, progress, { hub, signal, onBytes, mark, restart });
         if (isWhole) {
           const problem = findProblem(file, progress);
@@ -59,9 +63,11 @@ export async function fetchFile(
         signal.throwIfAborted();
         if (error instanceof WeightsError) throw error;
         if (isDiskError(error)) throw describeDiskError(error, part);
+        if (error instanceof UnusablePart) canResume = false;
         lastError = error;
       }
-      tries = progress.bytes > before ? 0 : tries + 1;
+      tries = progress.bytes > furthest ? 0 : tries + 1;
+      furthest = Math.max(furthest, progress.bytes);
       if (tries >= TRIES) throw describeBreak(file, lastError);
       if (tries > 0) await sleep((hub.retryMs ?? RETRY_MS) * 2 ** tries, signal);
     }
@@ -126,13 +132,16 @@ async function fetchRest(
   const { hub, signal, onBytes, mark, restart } = options;
   if (progress.bytes > 0 && progress.bytes === file.bytes) return true;
   if (file.bytes !== undefined && progress.bytes > file.bytes) await restart();
-  const etag = progress.bytes === 0 ? undefined : await readFile(mark, "utf8").catch(() => undefined);
+  const version = progress.bytes === 0 ? undefined : await readMark(mark);
   // Without a strong ETag nobody can say whether it is still the same file, except a hash that is known beforehand.
-  if (progress.bytes > 0 && etag === undefined && file.sha256 === undefined) await restart();
+  if (progress.bytes > 0 && version === undefined && file.sha256 === undefined) await restart();
   const headers: Record<string, string> =
     progress.bytes === 0
       ? {}
-      : { range: `bytes=${progress.bytes}-`, ...(etag === undefined ? {} : { "if-range": etag }) };
+      : {
+          range: `bytes=${progress.bytes}-`,
+          ...(version === undefined ? {} : { "if-range": version.etag }),
+        };
 
   const idle = new AbortController();
   const idleMs = hub.idleMs ?? IDLE_MS;
@@ -141,27 +150,24 @@ async function fetchRest(
     signal: AbortSignal.any([signal, idle.signal]),
     headers,
   });
-  if (response.status === 416) {
+  const asked = { from: progress.bytes, bytes: file.bytes, version, isHashed: file.sha256 !== undefined };
+  const answer = readAnswer(response, asked);
+  if (answer.kind === "unusable") {
     await response.body?.cancel();
-    await restart();
-    return false;
+    if (progress.bytes > 0) throw new UnusablePart(answer.why);
+    throw describeMisfit(file, `is not sent as it was asked for: ${answer.why}`);
   }
-  if (progress.bytes > 0 && !continuesAt(response, progress.bytes)) await restart();
-  const newEtag = response.headers.get("etag");
-  if (newEtag?.startsWith('"')) await writeFile(mark, newEtag);
-  else await rm(mark, { force: true });
+  if (answer.from !== progress.bytes) await restart();
+  await writeMark(mark, answer.version);
+  const end = answer.end ?? file.bytes;
   let timer = setTimeout(giveUp, idleMs);
   try {
     for await (const chunk of response.body ?? []) {
       clearTimeout(timer);
-      if (file.bytes !== undefined && progress.bytes + chunk.length > file.bytes) {
+      if (end !== undefined && progress.bytes + chunk.length > end) {
+        if (answer.from > 0) throw new UnusablePart("more is sent than was announced");
         await restart();
-        throw new WeightsError(
-          `${file.url} is longer than the ${file.bytes} bytes that the hub says it has.`,
-          {
-            next: ["Its source is damaged or was changed. Try again later, or another mirror (SLUICE_HUB)."],
-          },
-        );
+        throw describeMisfit(file, `is longer than the ${end} bytes that were announced`);
       }
       await writeAll(handle, chunk);
       add(progress, chunk);
@@ -171,24 +177,29 @@ async function fetchRest(
   } finally {
     clearTimeout(timer);
   }
-  const whole = file.bytes ?? readTotal(response);
-  return whole === undefined || progress.bytes >= whole;
+  return progress.bytes >= (answer.total ?? progress.bytes);
 }
 
-function continuesAt(response: Response, at: number): boolean {
-  return (
-    response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${at}-`) === true
-  );
+/** Which version of the file the part beside it is of: its ETag, then its length if that was told. */
+async function readMark(path: string): Promise<FileVersion | undefined> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const [, etag, bytes] = /^(".*")(?:\n(\d+))?$/.exec(text) ?? [];
+  return etag === undefined ? undefined : { etag, bytes: bytes === undefined ? undefined : Number(bytes) };
 }
 
-/** Length of the whole file as an answer tells it. */
-function readTotal({ status, headers }: Response): number | undefined {
-  if (status === 206) {
-    const total = /\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
-    return total === undefined ? undefined : Number(total);
-  }
-  const length = headers.get("content-length");
-  return length === null ? undefined : Number(length);
+async function writeMark(path: string, version: FileVersion | undefined): Promise<void> {
+  if (version === undefined) return await rm(path, { force: true });
+  const { etag, bytes } = version;
+  await writeFile(path, bytes === undefined ? etag : `${etag}\n${bytes}`);
+}
+
+/** An answer to a request for a part that cannot be trusted: the file is asked for from its beginning. */
+class UnusablePart extends Error {}
+
+function describeMisfit(file: RemoteFile, problem: string): WeightsError {
+  return new WeightsError(`${file.url} ${problem}.`, {
+    next: ["Its source is damaged or was changed. Try again later, or another mirror (SLUICE_HUB)."],
+  });
 }
 
 async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {

@@ -19,8 +19,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { createDiffusionFolder } from "../testing/diffusion-folder.ts";
-import { type HubServer, startHubServer } from "../testing/hub-server.ts";
+import { type FileAnswer, type HubServer, startHubServer } from "../testing/hub-server.ts";
 import { writeSafetensors } from "../testing/weights-files.ts";
 import type { Hub } from "./hub.ts";
 import { findInstalledModel, listInstalledModels } from "./installed-models.ts";
@@ -95,6 +96,128 @@ async function assertWhole(): Promise<void> {
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const sentOf = (name: string) =>
   server.seen.filter(({ path }) => path.endsWith(name)).reduce((sum, { sent }) => sum + sent, 0);
+
+const LONE = "one.safetensors";
+const LONE_BYTES = writeSafetensors(["double_blocks.0.x", "vae.x"], { padding: "1".repeat(400_000) });
+const LEFT = 200_000;
+
+/** A file that was half fetched from an address that tells no hash. */
+async function leavePart(): Promise<void> {
+  server.put("acme/plain", { [LONE]: LONE_BYTES });
+  const part = join(weightsDir, `.pulling/m/${LONE}.part`);
+  await mkdir(join(weightsDir, ".pulling/m"), { recursive: true });
+  await writeFile(part, LONE_BYTES.subarray(0, LEFT));
+  const etag = createHash("md5").update(LONE_BYTES).digest("hex");
+  await writeFile(`${part}.etag`, `"${etag}"\n${LONE_BYTES.length}`);
+}
+
+type Forge = (answer: FileAnswer) => Partial<FileAnswer>;
+
+/** An answer whose body is sent in chunks, so that only its head says how long it should be. */
+function inChunks(
+  { headers: { "content-length": _, ...headers } }: FileAnswer,
+  change: Record<string, string> = {},
+): Record<string, string> {
+  return { ...headers, ...change };
+}
+
+const [END, TOTAL] = [LONE_BYTES.length - 1, LONE_BYTES.length];
+
+/** What a server can do wrong with a request for the bytes from `LEFT` on. */
+const WRONG_PARTS: Readonly<Record<string, Forge>> = {
+  "sends another part": ({ headers, body }) => ({
+    headers: {
+      ...headers,
+      "content-length": String(body.length - 1_000),
+      "content-range": `bytes ${LEFT + 1_000}-${END}/${TOTAL}`,
+    },
+    body: body.subarray(1_000),
+  }),
+  "says that the file is longer now": ({ headers, body }) => ({
+    headers: {
+      ...headers,
+      "content-length": String(body.length + 9),
+      "content-range": `bytes ${LEFT}-${END + 9}/${TOTAL + 9}`,
+    },
+    body: Buffer.concat([body, Buffer.alloc(9, 7)]),
+  }),
+  "does not say which part it sends": ({ headers: { "content-range": _, ...headers }, body }) => ({
+    headers: { ...headers, "content-length": String(body.length) },
+  }),
+  "does not say how long the whole is": (answer) => ({
+    headers: { ...answer.headers, "content-range": `bytes ${LEFT}-${END - 500}/*` },
+    body: answer.body.subarray(0, -500),
+  }),
+  "sends more than it says": (answer) => ({
+    headers: inChunks(answer, { "content-range": `bytes ${LEFT}-${LEFT + 99}/${TOTAL}` }),
+    body: Buffer.concat([answer.body.subarray(0, 100), Buffer.alloc(100, 7)]),
+  }),
+  "sends less than it says": (answer) => ({
+    headers: inChunks(answer),
+    body: answer.body.subarray(0, 70_000),
+  }),
+  "goes on with another file": ({ headers, body }) => ({
+    headers: { ...headers, etag: '"another"' },
+    body: Buffer.alloc(body.length, 7),
+  }),
+  "does not say whether it is the same file": ({ headers: { etag: _, ...headers }, body }) => ({
+    headers: { ...headers, "content-length": String(body.length) },
+    body: Buffer.alloc(body.length, 7),
+  }),
+  "compresses the part": ({ headers, body: whole }) => {
+    const body = gzipSync(whole.map(() => 7));
+    return {
+      headers: { ...headers, "content-encoding": "gzip", "content-length": String(body.length) },
+      body,
+    };
+  },
+  "sends all of it": ({ headers: { "content-range": _, ...headers } }) => ({
+    status: 200,
+    headers: { ...headers, "content-length": String(TOTAL) },
+    body: LONE_BYTES,
+  }),
+  "has no such part": () => ({
+    status: 416,
+    headers: { "content-range": `bytes */${LEFT}`, "content-length": "0" },
+    body: Buffer.alloc(0),
+  }),
+};
+
+/** What a server can do wrong with a request for all of a file whose length is known. */
+const WRONG_WHOLES: readonly (readonly [string, Forge, RegExp])[] = [
+  [
+    "a part that nobody asked for",
+    ({ headers, body }) => ({
+      status: 206,
+      headers: {
+        ...headers,
+        "content-length": String(body.length - 5),
+        "content-range": `bytes 5-${BYTES.length - 1}/${BYTES.length}`,
+      },
+      body: body.subarray(5),
+    }),
+    /onnx_data is not sent as it was asked for: .*bytes 5-/,
+  ],
+  [
+    "a file of another length than the hub's list says",
+    ({ headers, body }) => ({
+      headers: { ...headers, "content-length": "600000" },
+      body: body.subarray(0, 600_000),
+    }),
+    /600000 bytes instead of 700000/,
+  ],
+  [
+    "a body that is longer than that",
+    (answer) => ({ headers: inChunks(answer), body: Buffer.concat([answer.body, answer.body]) }),
+    /longer than/,
+  ],
+  ["an answer without bytes", () => ({ status: 204, headers: {}, body: Buffer.alloc(0) }), /204/],
+  [
+    "an answer to a range that was not asked for",
+    () => ({ status: 416, headers: { "content-length": "0" }, body: Buffer.alloc(0) }),
+    /416/,
+  ],
+];
 
 function says(message: RegExp, next?: RegExp): (error: unknown) => boolean {
   return (error) => {
@@ -224,6 +347,44 @@ describe("a pull", () => {
     assert.deepEqual(await readFile(join(weightsDir, "m", path)), write(2));
     const asked = server.seen.filter((request) => request.path.endsWith(path));
     assert.match(asked[1]?.ifRange ?? "", /^"/);
+  });
+
+  for (const [what, forge] of Object.entries(WRONG_PARTS))
+    test(`of an address without hashes comes right although the server ${what}`, async () => {
+      await leavePart();
+      server.setTrouble(LONE, {
+        forge: (answer, { range }) => (range === undefined ? answer : { ...answer, ...forge(answer) }),
+      });
+      await pull(`${server.cdnUrl}/acme/plain/resolve/main/${LONE}`);
+      assert.deepEqual(await readFile(join(weightsDir, "m", LONE)), LONE_BYTES);
+      assert(server.seen.some(({ range }) => range === `bytes=${LEFT}-`));
+    });
+
+  for (const [what, forge, message] of WRONG_WHOLES)
+    test(`refuses ${what}`, async () => {
+      await putModel();
+      server.setTrouble(BIG, { forge: (answer) => ({ ...answer, ...forge(answer) }) });
+      await assert.rejects(pull(`hf:${REPOSITORY}`), says(message, /another mirror/));
+      assert(!existsSync(join(weightsDir, "m")));
+    });
+
+  test("of an address that is sent compressed keeps what was compressed", async () => {
+    server.put("acme/plain", { [LONE]: LONE_BYTES });
+    const body = gzipSync(LONE_BYTES);
+    const headers = { "content-encoding": "gzip", "content-length": String(body.length) };
+    server.setTrouble(LONE, { forge: () => ({ status: 200, headers, body }) });
+    await pull(`${server.cdnUrl}/acme/plain/resolve/main/${LONE}`);
+    assert.deepEqual(await readFile(join(weightsDir, "m", LONE)), LONE_BYTES);
+  });
+
+  test("ends when the connection breaks every time and nothing can be gone on with", async () => {
+    await putModel();
+    server.setTrouble(BIG, {
+      breakAfter: 200_000,
+      forge: (answer) => ({ status: 200, headers: {}, body: answer.body }),
+    });
+    await assert.rejects(pull(`hf:${REPOSITORY}`), says(/breaks again and again/, /Pull again/));
+    assert(server.seen.length < 60, `${server.seen.length} requests`);
   });
 
   test("takes up what an interrupted pull left", async () => {
