@@ -3,9 +3,9 @@ import {
   type CatalogModel,
   listInstalledModels,
   listUnfinishedPulls,
-  readFreeBytes,
   readModelBindings,
   readModelCatalog,
+  realDisk,
   resolveBinding,
 } from "@sluice/runtime/weights";
 import { formatBytes } from "../terminal/format-bytes.ts";
@@ -53,7 +53,11 @@ async function readListing({ dataDir, weightsDir, settings }: WeightsSettings): 
     readModelBindings(dataDir),
     listInstalledModels(weightsDir),
     listUnfinishedPulls(weightsDir),
-    inspectMachine({ weightsDir, readFreeBytes, sdServer: settings.modelSettings["sd_server"] }),
+    inspectMachine({
+      weightsDir,
+      readFreeBytes: realDisk.readFreeBytes,
+      sdServer: settings.modelSettings["sd_server"],
+    }),
   ]);
   const bound = await Promise.all(
     bindings.map(async (binding): Promise<ListedModel> => {

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { describeDiskError, isDiskError } from "./disk.ts";
 import { type Hub, openRemote, type RemoteFile, sleep } from "./hub.ts";
 import { type FileVersion, readAnswer } from "./read-answer.ts";
 import { WeightsError } from "./weights-error.ts";
@@ -222,27 +223,6 @@ function findProblem(file: RemoteFile, progress: Progress): WeightsError | undef
         "Pull again. If it happens twice, its source is damaged or was changed:",
         "take another mirror (SLUICE_HUB) or another revision.",
       ],
-    },
-  );
-}
-
-function isDiskError(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EIO"].includes((error as { code?: string }).code ?? "");
-}
-
-export function describeDiskError(cause: unknown, path: string): WeightsError {
-  const { code } = cause as { code?: string };
-  const isFull = code === "ENOSPC" || code === "EDQUOT";
-  return new WeightsError(
-    isFull ? `The disk is full while ${path} is written.` : `${path} cannot be written: ${code}.`,
-    {
-      next: isFull
-        ? [
-            "Free some space, or keep weights elsewhere with SLUICE_WEIGHTS=DIR.",
-            "Then pull again: it goes on where it stopped.",
-          ]
-        : ["Make the folder writable, or keep weights elsewhere with SLUICE_WEIGHTS=DIR."],
-      cause,
     },
   );
 }

@@ -1,3 +1,5 @@
+export type { PullProgress } from "./collect-files.ts";
+export { realDisk } from "./disk.ts";
 export { type Hub, isLoopback } from "./hub.ts";
 export { type InspectedModel, type InspectOptions, inspectModel } from "./inspect-model.ts";
 export {
@@ -6,7 +8,7 @@ export {
   listInstalledModels,
   type ModelDescription,
 } from "./installed-models.ts";
-export { classifyLicense } from "./license-terms.ts";
+export { classifyLicense, requireAcceptance } from "./license-terms.ts";
 export {
   type BoundModel,
   changeModelBindings,
@@ -31,10 +33,7 @@ export {
   listUnfinishedPulls,
   type PulledModel,
   type PullOptions,
-  type PullProgress,
   pullModel,
-  readFreeBytes,
-  requireAcceptance,
 } from "./pull-model.ts";
 export { WeightsError } from "./weights-error.ts";
 export { writeFileSafely } from "./write-file-safely.ts";

@@ -1,4 +1,5 @@
-import type { LicenseTerms } from "./model-catalog.ts";
+import { type CatalogModel, type LicenseTerms, needsAcceptance } from "./model-catalog.ts";
+import { WeightsError } from "./weights-error.ts";
 
 /** What a licence allows by its name, as hubs write it; null when that does not say. */
 export function classifyLicense(license: string | null | undefined): LicenseTerms | null {
@@ -10,4 +11,27 @@ export function classifyLicense(license: string | null | undefined): LicenseTerm
   const isOpen =
     /^(mit|apache-2\.0|bsd(-[0-9]-clause)?|isc|unlicense|cc0-1\.0|cc-by(-sa)?-[0-9.]+|openmdw.*)$/i;
   return isOpen.test(license) ? "open" : null;
+}
+
+/** @throws WeightsError when the licence has to be accepted and was not */
+export function requireAcceptance(
+  title: string,
+  {
+    license,
+    terms,
+    catalog,
+  }: {
+    readonly license: string | null;
+    readonly terms: LicenseTerms | null;
+    readonly catalog?: CatalogModel | undefined;
+  },
+  { isLicenseAccepted }: { readonly isLicenseAccepted: boolean },
+): void {
+  if (terms === null || !needsAcceptance(terms) || isLicenseAccepted) return;
+  const what =
+    terms === "non-commercial" ? "does not allow commercial use" : "has conditions on revenue or deployment";
+  const where = catalog?.licenseUrl === undefined ? "" : ` Read it at ${catalog.licenseUrl}.`;
+  throw new WeightsError(`${title} is under the ${license}, which ${what}.${where}`, {
+    next: ["If you accept it: repeat the command with --accept-license."],
+  });
 }

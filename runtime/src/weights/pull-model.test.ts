@@ -23,6 +23,7 @@ import { gzipSync } from "node:zlib";
 import { createDiffusionFolder } from "../testing/diffusion-folder.ts";
 import { type FileAnswer, type HubServer, startHubServer } from "../testing/hub-server.ts";
 import { writeSafetensors } from "../testing/weights-files.ts";
+import { realDisk } from "./disk.ts";
 import type { Hub } from "./hub.ts";
 import { findInstalledModel, listInstalledModels } from "./installed-models.ts";
 import { parseModelSource } from "./model-source.ts";
@@ -568,7 +569,7 @@ describe("a pull", () => {
   test("looks at the disk first", async () => {
     await putModel();
     await assert.rejects(
-      pull(`hf:${REPOSITORY}`, { readFreeBytes: async () => 300_000 }),
+      pull(`hf:${REPOSITORY}`, { disk: { ...realDisk, readFreeBytes: async () => 300_000 } }),
       says(/m needs 0\.\d+ MB more on the disk, and 0\.3 MB are free/, /Nothing was fetched/),
     );
     assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);

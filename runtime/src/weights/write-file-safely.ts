@@ -1,5 +1,6 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { realDisk } from "./disk.ts";
 
 /** Replaces a file in one step: whoever reads it sees the old text or the new one, after a power cut too. */
 export async function writeFileSafely(path: string, text: string): Promise<void> {
@@ -18,13 +19,5 @@ export async function writeFileSafely(path: string, text: string): Promise<void>
     await rm(draft, { force: true });
     throw error;
   }
-  await syncFolder(dirname(path));
-}
-
-/** Makes renames in a folder last. Some systems cannot open folders; there it is left to them. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r").catch(() => undefined);
-  if (folder === undefined) return;
-  await folder.sync().catch(() => {}); // Not every file system syncs folders.
-  await folder.close();
+  await realDisk.syncFolder(dirname(path));
 }
