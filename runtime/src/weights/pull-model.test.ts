@@ -16,7 +16,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -453,6 +453,28 @@ describe("a pull", () => {
     await cp(target, old, { recursive: true });
     assert.equal(await deleteModelFiles(weightsDir, "m"), true);
     assert(!existsSync(old) && !existsSync(target));
+  });
+
+  test("that was answered is whole after a power cut", async () => {
+    await putModel();
+    /** Of each folder, the names that a power cut leaves. */
+    const lasting = new Map<string, readonly string[]>();
+    const syncFolder = async (folder: string): Promise<void> => {
+      lasting.set(relative(weightsDir, folder), (await readdir(folder)).sort());
+    };
+    await pull(`hf:${REPOSITORY}`, { disk: { ...realDisk, syncFolder } });
+    const entries = await readdir(join(weightsDir, "m"), { recursive: true, withFileTypes: true });
+    const folders = entries
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name));
+    assert(folders.length > 4);
+    for (const folder of [join(weightsDir, "m"), ...folders]) {
+      // It has this name since the last step alone: its entries have to last before that one does.
+      const before = join(".pulling", relative(weightsDir, folder));
+      assert.deepEqual(lasting.get(before), (await readdir(folder)).sort(), before);
+    }
+    assert(lasting.get("")?.includes("m"));
+    assert(lasting.has(".."), "the folder of weights was made for it");
   });
 
   test("refuses a second one of the same model, and not one of another", async () => {

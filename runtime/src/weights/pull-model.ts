@@ -165,6 +165,7 @@ const OLD = "+old";
  */
 async function replaceFolder(staging: string, target: string, disk: Disk): Promise<void> {
   const old = `${staging}${OLD}`;
+  for (const folder of [...(await listFolders(staging)), staging]) await disk.syncFolder(folder);
   await renameIfThere(target, old);
   await rename(staging, target);
   await disk.syncFolder(dirname(target));
