@@ -1,6 +1,7 @@
 import { extname, resolve } from "node:path";
 import { formatEndpointId, parseEndpointId } from "@sluice/protocol";
 import {
+  type BindingsChange,
   changeModelBindings,
   checkModelName,
   classifyLicense,
@@ -20,6 +21,7 @@ import { type InstalledModel, sendControlCommand } from "@sluice/server";
 import { CliError } from "../cli-error.ts";
 import { isProgram } from "./machine.ts";
 import { pullWithProgress } from "./pull.ts";
+import { undoChange } from "./undo-change.ts";
 import type { WeightsSettings } from "./weights-settings.ts";
 
 export interface AddOptions {
@@ -49,11 +51,11 @@ export async function addModel(asked: string, options: AddOptions, settings: Wei
     });
   const added = { ...binding, ...(provider === undefined ? {} : { provider }) };
   let moved: readonly string[] = [];
-  const before = await changeModelBindings(settings.dataDir, (bindings) => {
+  const change = await changeModelBindings(settings.dataDir, (bindings) => {
     moved = listMoved(bindings, binding.name, wanted);
     return bind(bindings, added, wanted);
   });
-  const models = await reload(settings, before, binding.name);
+  const models = await reload(settings, change, binding.name);
   for (const line of moved) process.stdout.write(`${line}\n`);
   const program = settings.settings.modelSettings["sd_server"] ?? "sd-server";
   if (description.engine === "sd-server" && !(await isProgram(program)))
@@ -75,7 +77,7 @@ export async function removeModel(
   const endpoints = options.endpoint?.map(readEndpoint);
   let taken: readonly string[] = [];
   let isBound = false;
-  const before = await changeModelBindings(settings.dataDir, (bindings) => {
+  const change = await changeModelBindings(settings.dataDir, (bindings) => {
     const old = bindings.find((each) => each.name === name);
     isBound = old !== undefined;
     if (old === undefined) return bindings;
@@ -91,7 +93,7 @@ export async function removeModel(
       ? others
       : bindings.map((each) => (each === old ? { ...old, endpoints: left } : each));
   });
-  if (isBound) await reload(settings, before, undefined);
+  if (isBound) await reload(settings, change, undefined);
   const isDeleted = options.delete === true && (await deleteModelFiles(settings.weightsDir, name));
   if (!isBound && !isDeleted) {
     const isHere = (await findInstalledModel(settings.weightsDir, name)) !== undefined;
@@ -231,10 +233,10 @@ function bind(
  */
 async function reload(
   { dataDir }: WeightsSettings,
-  before: readonly ModelBinding[],
+  change: BindingsChange,
   name: string | undefined,
 ): Promise<readonly InstalledModel[] | undefined> {
-  const undo = () => changeModelBindings(dataDir, () => before);
+  const undo = () => changeModelBindings(dataDir, (now) => undoChange(now, change));
   let reply: { readonly answer: unknown } | undefined;
   try {
     reply = await sendControlCommand(dataDir, { command: "models.reload" });

@@ -10,6 +10,7 @@ export {
 } from "./installed-models.ts";
 export { classifyLicense, requireAcceptance } from "./license-terms.ts";
 export {
+  type BindingsChange,
   type BoundModel,
   changeModelBindings,
   getBindingsPath,

@@ -67,15 +67,20 @@ export async function readModelBindings(dataDir: string): Promise<readonly Model
 
 const REPAIR = "Correct the file, or delete it and bind the models again with `sluice models add`.";
 
+/** A change of the bindings that was made. */
+export interface BindingsChange {
+  readonly before: readonly ModelBinding[];
+  readonly after: readonly ModelBinding[];
+}
+
 /**
  * Changes the bindings in one step; two changes at a time follow one another.
  * @param change gives back the new bindings, or the same to leave them
- * @returns what was there before
  */
 export async function changeModelBindings(
   dataDir: string,
   change: (bindings: readonly ModelBinding[]) => readonly ModelBinding[],
-): Promise<readonly ModelBinding[]> {
+): Promise<BindingsChange> {
   const path = getBindingsPath(dataDir);
   using _lock = await waitForLock(`${path}.lock`);
   const before = await readModelBindings(dataDir);
@@ -84,7 +89,7 @@ export async function changeModelBindings(
     const models = Object.fromEntries(after.map(({ name, ...binding }) => [name, binding]));
     await writeFileSafely(path, `${JSON.stringify({ models }, null, 2)}\n`);
   }
-  return before;
+  return { before, after };
 }
 
 const LOCK_TRIES = 100;
