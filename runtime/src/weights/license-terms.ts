@@ -5,7 +5,7 @@ import { WeightsError } from "./weights-error.ts";
 export function classifyLicense(license: string | null | undefined): LicenseTerms | null {
   if (license === null || license === undefined || license === "" || /^(other|unknown)$/i.test(license))
     return null;
-  if (/non-?commercial|(^|[^a-z])nc([^a-z]|$)|research/i.test(license)) return "non-commercial";
+  if (/non-?commercial|(^|[^a-z])nc([^a-z]|$)|research|\bnscl\b/i.test(license)) return "non-commercial";
   if (/community|llama|gemma/i.test(license)) return "conditional";
   if (/openrail|\brail\b/i.test(license)) return "restricted";
   const isOpen =
