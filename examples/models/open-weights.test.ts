@@ -12,7 +12,7 @@ let server: ServedModel;
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), "sluice-open-weights-"));
-  await using weights = await createDiffusionFolder("flux", { variant: "schnell" });
+  await using weights = await createDiffusionFolder("flux", { variant: "schnell", idleProducts: 400 });
   await cp(weights.path, join(dir, "FLUX.1-schnell-onnx"), { recursive: true });
   const file = join(dir, "my-flux.ts");
   await copyFile(new URL("open-weights.ts", import.meta.url), file);
@@ -39,6 +39,21 @@ describe("open weights given to serve", { timeout: 60_000 }, () => {
     const file = await fetch(image.url);
     const metadata = await sharp(Buffer.from(await file.arrayBuffer())).metadata();
     assert.deepEqual([metadata.format, metadata.width, metadata.height], ["jpeg", 192, 128]);
+  });
+
+  it("are cancelled in the middle of a long step, and draw the next picture as before", async () => {
+    const draw = async () => {
+      const small = { prompt: "a cat", image_size: { width: 64, height: 64 }, seed: 5 };
+      const { body } = await server.run("fal-ai/flux-pro", { ...small, num_inference_steps: 1 });
+      const [image] = body["images"] as { url: string }[];
+      return Buffer.from(await (await fetch(image?.url ?? "")).arrayBuffer());
+    };
+    const before = await draw();
+    // 256 times as many tokens: a step of many seconds inside one native call.
+    const large = { prompt: "a cat", image_size: { width: 1024, height: 1024 }, num_inference_steps: 4 };
+    const tookMs = await server.cancelRunning("fal-ai/flux-pro", large);
+    assert.ok(tookMs < 6_000, `${tookMs} ms`);
+    assert.deepEqual(await draw(), before);
   });
 
   it("leave the other endpoints as they were", async () => {

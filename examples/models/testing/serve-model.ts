@@ -18,6 +18,11 @@ export interface ServedModel extends AsyncDisposable {
   run(endpointId: string, input: object): Promise<Answer>;
   /** Through the queue: submitted, asked for until it is done, fetched. */
   submit(endpointId: string, input: object): Promise<Answer>;
+  /**
+   * Cancels a request of the queue soon after it began to run.
+   * @returns milliseconds from the cancel to its end
+   */
+  cancelRunning(endpointId: string, input: object): Promise<number>;
 }
 
 /** @param data folder for what the server keeps */
@@ -34,10 +39,11 @@ export async function serveModel(file: string, data: string): Promise<ServedMode
   );
   const origin = await waitForOrigin(server);
   const key = (await readFile(join(data, "first-key"), "utf8")).trim();
-  const call = async (url: string, input?: object): Promise<Answer> => {
+  const headers = { authorization: `Key ${key}`, "content-type": "application/json" };
+  const call = async (url: string, input?: object, method = "POST"): Promise<Answer> => {
     const response = await fetch(url, {
-      headers: { authorization: `Key ${key}`, "content-type": "application/json" },
-      ...(input === undefined ? {} : { method: "POST", body: JSON.stringify(input) }),
+      headers,
+      ...(input === undefined ? {} : { method, body: JSON.stringify(input) }),
     });
     const body = (await response.json()) as Record<string, unknown>;
     assert.ok(
@@ -52,6 +58,19 @@ export async function serveModel(file: string, data: string): Promise<ServedMode
       const { body } = await call(`${origin}/queue/${endpointId}`, input);
       while ((await call(String(body["status_url"]))).body["status"] !== "COMPLETED") await sleep(50);
       return await call(String(body["response_url"]));
+    },
+    async cancelRunning(endpointId, input) {
+      const { body } = await call(`${origin}/queue/${endpointId}`, input);
+      const readStatus = async () => (await call(String(body["status_url"]))).body["status"];
+      while ((await readStatus()) !== "IN_PROGRESS") await sleep(20);
+      await sleep(500);
+      const cancelledAt = performance.now();
+      await call(String(body["cancel_url"]), {}, "PUT");
+      while ((await readStatus()) !== "COMPLETED") await sleep(20);
+      const tookMs = performance.now() - cancelledAt;
+      const { status } = await fetch(String(body["response_url"]), { headers });
+      assert.equal(status, 499, "it was not drawn");
+      return tookMs;
     },
     async [Symbol.asyncDispose]() {
       if (server.exitCode !== null) return;

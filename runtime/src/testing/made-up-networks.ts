@@ -28,6 +28,8 @@ export interface NetworkOptions {
   readonly isResidual?: boolean;
   /** Type of all ports that name none. */
   readonly type: OnnxType;
+  /** Of tokens: products with 1,024 × 1,024 weights, which take time and change nothing; default none. */
+  readonly idleProducts?: number;
 }
 
 /** What takes the part of a transformer or a UNet: mixes the latents and adds something for every other input. */
@@ -37,6 +39,7 @@ export function writeTransformer({
   output,
   type,
   isResidual = false,
+  idleProducts = 0,
 }: NetworkOptions): Uint8Array {
   const graph = createGraph("transformer");
   const x = graph.toFloat(main.name, main.type ?? type);
@@ -51,6 +54,7 @@ export function writeTransformer({
     const weights = graph.weights([channels, channels, ...kernel], 0.4 / Math.sqrt(9 * channels));
     mixed = graph.add("Conv", [x, weights], { kernel_shape: { ints: kernel }, pads: { ints: pads } });
   }
+  if (idleProducts > 0) mixed = addIdleProducts(graph, mixed, { channels, count: idleProducts });
   if (isResidual) {
     const part = graph.add("Mul", [mixed, graph.floats([], [0.1])]);
     mixed = graph.add("Add", [graph.add("Mul", [x, graph.floats([], [0.97])]), part]);
@@ -80,6 +84,19 @@ function addTerm(graph: GraphBuilder, { name, shape }: Port, type: OnnxType, ran
   const waves = graph.add("Sin", [sums]);
   const mean = graph.add("ReduceMean", [waves], { axes: { ints: [1] }, keepdims: { int: 1 } });
   return graph.add("Reshape", [mean, graph.ids([-1, ...Array(rank - 1).fill(1)])]);
+}
+
+function addIdleProducts(
+  graph: GraphBuilder,
+  tokens: string,
+  { channels, count }: { readonly channels: number; readonly count: number },
+): string {
+  const wide = 1024;
+  const weights = graph.weights([wide, wide], 0.01);
+  let values = graph.add("MatMul", [tokens, graph.weights([channels, wide], 0.01)]);
+  for (let i = 0; i < count; i++) values = graph.add("MatMul", [values, weights]);
+  const mean = graph.add("ReduceMean", [values], { axes: { ints: [2] }, keepdims: { int: 1 } });
+  return graph.add("Add", [tokens, graph.add("Mul", [mean, graph.floats([], [0])])]);
 }
 
 export interface TextEncoderOptions {
