@@ -9,6 +9,8 @@ import { readFixture } from "./read-fixture.ts";
 export interface ReplayBehaviour {
   /** What `--version` prints. */
   readonly version?: string;
+  /** What `-h` prints; default the options that it takes. */
+  readonly help?: string;
   /** Time to load the weights. */
   readonly loadMs?: number;
   readonly stepMs?: number;
@@ -56,11 +58,15 @@ export async function createReplaySdServer(behaviour: ReplayBehaviour = {}): Pro
   );
   const { version = readFixture<{ version: string }>("sd-server.json").version, hang } = behaviour;
   await writeFile(join(folder, "version.txt"), version);
-  // Asked for its version it needs no interpreter, which is what takes the time.
+  await writeFile(
+    join(folder, "help.txt"),
+    behaviour.help ?? "  --eager-load    load all weights at start\n",
+  );
+  // Asked for these it needs no interpreter, which is what takes the time.
   const say = hang === "version" ? "exec sleep 60" : `exec cat '${folder}/version.txt'`;
   await writeFile(
     binary,
-    `#!/bin/sh\nif [ "$1" = --version ]; then ${say}; fi\nexec ${quoted.join(" ")} "$@"\n`,
+    `#!/bin/sh\nif [ "$1" = --version ]; then ${say}; fi\nif [ "$1" = -h ]; then exec cat '${folder}/help.txt'; fi\nexec ${quoted.join(" ")} "$@"\n`,
   );
   await chmod(binary, 0o755);
   await writeFile(join(folder, "model.gguf"), createGguf());

@@ -8,16 +8,16 @@ export interface SdServerBinary {
   readonly path: string;
   /** As the program says it: `master-827-97d2990`. */
   readonly version: string;
-  /** Commits before it, by which releases are counted; undefined for a build that does not know. */
-  readonly release: number | undefined;
+  /** It takes `--eager-load`. Without it the first request waits for the weights. */
+  readonly loadsEagerly: boolean;
 }
 
 /** The first release with the native API that is spoken here (April 2026). */
 export const OLDEST_RELEASE = 563;
-/** The first with `--eager-load` (June 2026): without it the first request waits for the weights. */
-export const EAGER_RELEASE = 715;
+/** The first with `--eager-load` (June 2026). */
+const EAGER_RELEASE = 715;
 
-const VERSION_MS = 10_000;
+const ANSWER_MS = 10_000;
 const INSTALL =
   "Get a release of stable-diffusion.cpp for your graphics card, and put sd-server on the PATH or its path into SLUICE_MODEL_SD_SERVER";
 
@@ -38,20 +38,25 @@ export async function findSdServer(
       `This model runs in stable-diffusion.cpp, but ${place}. ${INSTALL}.`,
     );
   }
-  const output = await askVersion(path, signal);
+  const output = await ask(path, "--version", signal);
   const version = /^stable-diffusion\.cpp version (\S+?),? commit (\S+)/m.exec(output)?.[1];
   if (version === undefined)
     throw new EngineError(
       "unavailable",
       `${path} does not say that it is stable-diffusion.cpp; it says ${JSON.stringify(output.trim().slice(0, 200))}. ${INSTALL}.`,
     );
-  const release = Number(/^master-(\d+)-/.exec(version)?.[1] ?? Number.NaN);
-  if (release < OLDEST_RELEASE)
+  // Commits before it; builds from an archive do not know.
+  const release = /^master-(\d+)-/.exec(version)?.[1];
+  if (release !== undefined && Number(release) < OLDEST_RELEASE)
     throw new EngineError(
       "unavailable",
       `${path} is release ${version} of stable-diffusion.cpp, which lacks the API that is needed; use ${OLDEST_RELEASE} or later.`,
     );
-  return { path, version, release: Number.isNaN(release) ? undefined : release };
+  const loadsEagerly =
+    release === undefined
+      ? (await ask(path, "-h", signal)).includes("--eager-load")
+      : Number(release) >= EAGER_RELEASE;
+  return { path, version, loadsEagerly };
 }
 
 async function findBinary(wanted: string, searchPath: string): Promise<string | undefined> {
@@ -73,10 +78,14 @@ function isExecutable(path: string): Promise<boolean> {
   );
 }
 
-async function askVersion(path: string, signal: AbortSignal | undefined): Promise<string> {
+async function ask(
+  path: string,
+  option: "--version" | "-h",
+  signal: AbortSignal | undefined,
+): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(path, ["--version"], {
-      timeout: VERSION_MS,
+    const { stdout } = await promisify(execFile)(path, [option], {
+      timeout: ANSWER_MS,
       killSignal: "SIGKILL",
       maxBuffer: 1_000_000,
       ...(signal === undefined ? {} : { signal }),
@@ -86,6 +95,6 @@ async function askVersion(path: string, signal: AbortSignal | undefined): Promis
     signal?.throwIfAborted();
     const { stderr = "", message } = cause as Error & { stderr?: string };
     const said = (stderr.trim() || message).split("\n").slice(-3).join(" ").slice(0, 300);
-    throw new EngineError("unavailable", `${path} --version does not work: ${said}. ${INSTALL}.`, { cause });
+    throw new EngineError("unavailable", `${path} ${option} does not work: ${said}. ${INSTALL}.`, { cause });
   }
 }

@@ -288,14 +288,17 @@ describe("an sd-server that cannot be used", { timeout: 60_000 }, () => {
     });
   });
 
-  test("an older one is not given options that it does not know, and one of unknown age is tried", async () => {
-    for (const [version, isEager] of [
-      ["stable-diffusion.cpp version master-600-abcdef0, commit abcdef0\n", false],
-      ["stable-diffusion.cpp version unknown, commit unknown\n", true],
+  test("an older one is not given options that it does not know, and one of unknown age is asked", async () => {
+    const unknown = "stable-diffusion.cpp version unknown, commit unknown\n";
+    for (const [behaviour, isEager] of [
+      [{ version: "stable-diffusion.cpp version master-600-abcdef0, commit abcdef0\n" }, false],
+      [{ version: "stable-diffusion.cpp version master-715-abcdef0, commit abcdef0\n" }, true],
+      [{ version: unknown }, true],
+      [{ version: unknown, help: "Usage: sd-server [options]\n  -t, --threads <int>\n" }, false],
     ] as const) {
-      await using opened = await open({ version });
+      await using opened = await open(behaviour);
       const [{ start = [] } = {}] = await opened.replay.readCalls();
-      assert.equal(start.includes("--eager-load"), isEager, version);
+      assert.equal(start.includes("--eager-load"), isEager, JSON.stringify(behaviour));
     }
   });
 

@@ -23,7 +23,7 @@ import {
 } from "../engine.ts";
 import { createStepLog } from "../step-log.ts";
 import { checkWeightsFile } from "./check-weights-file.ts";
-import { EAGER_RELEASE, findSdServer, type SdServerBinary } from "./find-sd-server.ts";
+import { findSdServer, type SdServerBinary } from "./find-sd-server.ts";
 import { MOST_PROMPT_CHARACTERS, toPlainPrompt } from "./plain-prompt.ts";
 import type { OutputEvent } from "./read-output.ts";
 import { SdServerConfused } from "./sd-server-api.ts";
@@ -351,7 +351,7 @@ function createArgs({ options, model, binary }: Parts): string[] {
     // Noise as torch draws it on the processor, and not as a graphics card does.
     "--rng",
     "cpu",
-    ...(binary.release !== undefined && binary.release < EAGER_RELEASE ? [] : ["--eager-load"]),
+    ...(binary.loadsEagerly ? ["--eager-load"] : []),
     ...(model.quantize === undefined ? [] : ["--type", model.quantize]),
     ...(model.args ?? []),
     ...(options.args ?? []),
