@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join, relative, sep } from "node:path";
 
@@ -66,15 +73,24 @@ interface Stored {
 const LARGE = 1024;
 const PIECE = 64 * 1024;
 
-export async function startHubServer(): Promise<HubServer> {
+/** @param options a certificate with its key, as PEM, makes it https */
+export async function startHubServer({
+  tls,
+}: {
+  readonly tls?: { readonly cert: string; readonly key: string };
+} = {}): Promise<HubServer> {
+  const create = (listener: RequestListener): Server =>
+    tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   const repositories = new Map<string, Stored>();
   const troubles = new Map<string, { trouble: Trouble; used: number; requests: number }>();
   const seen: SeenRequest[] = [];
   let token: string | undefined;
 
-  const hub = createServer((request, response) => void answer("hub", request, response));
-  const cdn = createServer((request, response) => void answer("cdn", request, response));
-  const [url, cdnUrl] = await Promise.all([listen(hub), listen(cdn)]);
+  const hub = create((request, response) => void answer("hub", request, response));
+  const cdn = create((request, response) => void answer("cdn", request, response));
+  const [url, cdnUrl] = (await Promise.all([listen(hub), listen(cdn)])).map(
+    (port) => `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
+  ) as [string, string];
 
   function findTrouble(path: string): { trouble: Trouble; used: number; requests: number } | undefined {
     const found = troubles.get(path) ?? troubles.get("*");
@@ -234,9 +250,9 @@ export async function startHubServer(): Promise<HubServer> {
   };
 }
 
-async function listen(server: Server): Promise<string> {
+async function listen(server: Server): Promise<number> {
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return (server.address() as AddressInfo).port;
 }
 
 function end(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>): void {

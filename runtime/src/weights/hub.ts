@@ -1,3 +1,4 @@
+import { describeCertificateError } from "./certificate-error.ts";
 import { checkFilePath } from "./safe-path.ts";
 import { WeightsError } from "./weights-error.ts";
 
@@ -178,6 +179,8 @@ async function fetchHead(
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${idleMs} ms`)), idleMs);
   try {
     return await fetch(url, { headers, redirect: "manual", signal: AbortSignal.any([signal, late.signal]) });
+  } catch (error) {
+    throw describeCertificateError(url.host, error) ?? error;
   } finally {
     clearTimeout(timer);
   }
