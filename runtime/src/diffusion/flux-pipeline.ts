@@ -5,8 +5,8 @@ import { openT5Tokenizer } from "../text/t5-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
 import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
-import { packLatents, unpackLatents } from "./latent-layout.ts";
-import type { Pipeline } from "./pipeline.ts";
+import { countLatents, createPlaces, packLatents, unpackLatents } from "./latent-layout.ts";
+import type { LatentShape, Pipeline } from "./pipeline.ts";
 import { readLimits, TWO_MEGAPIXELS } from "./read-limits.ts";
 import { takeFlowMatchSigmas } from "./schedulers/flow-match.ts";
 import { readFlowShift } from "./schedulers/read-flow-config.ts";
@@ -69,16 +69,11 @@ export async function createFluxPipeline(folder: ModelFolder, components: Compon
         const shape = getLatentShape(size, vae.channels);
         const tokens = countImageTokens(size);
         // A picture to start from is encoded first: the reference draws in this order.
-        const clean = init && packLatents(await vae.encode(init.planes, noise));
-        const drawn = noise.draw(shape.channels * shape.height * shape.width);
-        const packed = packLatents({ data: drawn, ...shape });
+        const start = init && { ...init, clean: packLatents(await vae.encode(init.planes, noise)) };
+        const drawn = packLatents({ data: noise.draw(countLatents(shape)), ...shape });
         const all = takeFlowMatchSigmas({ steps, shift: shiftFor(tokens) });
-        const { latents, sigmas } = startFlow(
-          all,
-          packed,
-          init && clean && { clean, strength: init.strength },
-        );
-        const imgIds = createImageIds(shape.height / 2, shape.width / 2);
+        const { latents, sigmas } = startFlow(all, drawn, start);
+        const imgIds = createPlaces({ height: shape.height / 2, width: shape.width / 2, axes: 3 });
         await denoiseFlow({
           latents,
           sigmas,
@@ -104,25 +99,10 @@ export async function createFluxPipeline(folder: ModelFolder, components: Compon
   };
 }
 
-function getLatentShape(
-  { width, height }: Size,
-  channels: number,
-): {
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-} {
+function getLatentShape({ width, height }: Size, channels: number): LatentShape {
   return { channels, height: 2 * Math.floor(height / 16), width: 2 * Math.floor(width / 16) };
 }
 
 function countImageTokens({ width, height }: Size): number {
   return Math.floor(height / 16) * Math.floor(width / 16);
-}
-
-/** Where each token lies: 0, row, column. */
-function createImageIds(rows: number, columns: number): Values {
-  const data = new Float32Array(3 * rows * columns);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) data.set([0, row, column], 3 * (row * columns + column));
-  return { data, dims: [rows * columns, 3], isShared: true };
 }

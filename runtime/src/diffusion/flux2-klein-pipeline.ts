@@ -4,9 +4,9 @@ import { openQwenTokenizer } from "../text/qwen-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
 import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
-import { guide } from "./guide.ts";
-import { flattenLatents, unflattenLatents } from "./latent-layout.ts";
-import type { Pipeline } from "./pipeline.ts";
+import { combineRows } from "./guide.ts";
+import { countLatents, createPlaces, flattenLatents, unflattenLatents } from "./latent-layout.ts";
+import type { LatentShape, Pipeline } from "./pipeline.ts";
 import { FOUR_MEGAPIXELS, readLimits } from "./read-limits.ts";
 import { getFlux2Mu, takeFlowMatchSigmas } from "./schedulers/flow-match.ts";
 import { getDims, requireEncoder, toPlanes } from "./vae.ts";
@@ -56,24 +56,23 @@ export async function createFlux2KleinPipeline(
       const isGuided = limits.guidance !== undefined && guidance > 1;
       if (negativePrompt && !isGuided) warn("this model has no negative prompt: it is left out");
       const wanted = await encode(prompt, warn);
-      const prompts = isGuided ? [wanted, await encode(negativePrompt ?? "", warn)] : [wanted];
+      const prompts = isGuided ? [await encode(negativePrompt ?? "", warn), wanted] : [wanted];
       const txtIds = createTextIds(wanted.dims[1] ?? 0);
 
       return async ({ size, steps, noise, init, signal, onStep }) => {
         const shape = getLatentShape(size, channels);
         const tokens = shape.height * shape.width;
-        const clean = init && flattenLatents({ data: await encodePicture(init.planes), ...shape });
-        const drawn = flattenLatents({ data: noise.draw(channels * tokens), ...shape });
+        const start = init && {
+          ...init,
+          clean: flattenLatents({ ...shape, data: await encodePicture(init.planes) }),
+        };
+        const drawn = flattenLatents({ ...shape, data: noise.draw(countLatents(shape)) });
         const all = takeFlowMatchSigmas({
           steps,
           shift: { kind: "exponential", mu: getFlux2Mu(tokens, steps) },
         });
-        const { latents, sigmas } = startFlow(
-          all,
-          drawn,
-          init && clean && { clean, strength: init.strength },
-        );
-        const imgIds = createImageIds(shape.height, shape.width);
+        const { latents, sigmas } = startFlow(all, drawn, start);
+        const imgIds = createPlaces({ ...shape, axes: 4 });
         await denoiseFlow({
           latents,
           sigmas,
@@ -90,9 +89,8 @@ export async function createFlux2KleinPipeline(
                 txt_ids: txtIds,
               })),
             );
-            const [flow, unwanted] = answers.map((answer) => answer("noise_pred").data);
-            if (flow === undefined) throw new TypeError("the transformer answered nothing");
-            return unwanted === undefined ? flow : guide(unwanted, flow, guidance);
+            const flows = answers.map((answer) => answer("noise_pred").data);
+            return combineRows(flows, guidance);
           },
         });
         return unflattenLatents(latents, shape);
@@ -114,28 +112,13 @@ export async function createFlux2KleinPipeline(
 /** Pixels per side of one token. */
 const CELL = 16;
 
-function getLatentShape(
-  { width, height }: Size,
-  channels: number,
-): {
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-} {
+function getLatentShape({ width, height }: Size, channels: number): LatentShape {
   return { channels, height: Math.floor(height / CELL), width: Math.floor(width / CELL) };
 }
 
-/** Where each token lies: time, row, column, place in the text. */
-function createImageIds(rows: number, columns: number): Values {
-  const data = new Float32Array(4 * rows * columns);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      data.set([0, row, column, 0], 4 * (row * columns + column));
-  return { data, dims: [1, rows * columns, 4], isShared: true };
-}
-
+/** Where each word stands: the last of the four axes, after time, row and column. */
 function createTextIds(length: number): Values {
   const data = new Float32Array(4 * length);
   for (let place = 0; place < length; place++) data[4 * place + 3] = place;
-  return { data, dims: [1, length, 4], isShared: true };
+  return { data, dims: [length, 4], isShared: true };
 }

@@ -55,8 +55,11 @@ export interface FinishedStep {
 export type OnStep = (step: FinishedStep) => Promise<void> | void;
 
 /** As the decoder takes them, but for the VAE's scaling: one picture, channels first. */
-export interface Latents {
+export interface Latents extends LatentShape {
   readonly data: Float32Array;
+}
+
+export interface LatentShape {
   readonly channels: number;
   readonly height: number;
   readonly width: number;

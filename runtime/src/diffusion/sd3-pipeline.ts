@@ -8,6 +8,7 @@ import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
 import { combineRows } from "./guide.ts";
 import { getPenultimate, joinFeatures, joinTokens, joinVectors, widenFeatures } from "./hidden-states.ts";
+import { countLatents } from "./latent-layout.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { readLimits, TWO_MEGAPIXELS } from "./read-limits.ts";
 import { takeFlowMatchSigmas } from "./schedulers/flow-match.ts";
@@ -86,20 +87,18 @@ export async function createSd3Pipeline(folder: ModelFolder, components: Compone
 
     async encodePrompt({ prompt, negativePrompt, guidance, warn }) {
       const isGuided = limits.guidance !== undefined && guidance > 1;
+      if (negativePrompt && !isGuided)
+        warn("without classifier-free guidance a negative prompt changes nothing");
       const wanted = await encode(prompt, warn);
       const prompts = isGuided ? [await encode(negativePrompt ?? "", warn), wanted] : [wanted];
 
       return async ({ size, steps, noise, init, signal, onStep }) => {
         const shape = { channels: vae.channels, height: size.height / 8, width: size.width / 8 };
         const dims = [1, shape.channels, shape.height, shape.width];
-        const clean = init && (await vae.encode(init.planes, noise)).data;
-        const drawn = noise.draw(shape.channels * shape.height * shape.width);
+        const start = init && { ...init, clean: (await vae.encode(init.planes, noise)).data };
+        const drawn = noise.draw(countLatents(shape));
         const all = takeFlowMatchSigmas({ steps, shift, spacing: "shifted-range" });
-        const { latents, sigmas } = startFlow(
-          all,
-          drawn,
-          init && clean && { clean, strength: init.strength },
-        );
+        const { latents, sigmas } = startFlow(all, drawn, start);
         await denoiseFlow({
           latents,
           sigmas,

@@ -2,12 +2,11 @@ import type { Floats } from "../sessions/graph.ts";
 import { openClipTokenizer } from "../text/clip-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
 import { type Components, tokenize, toRow } from "./components.ts";
-import { denoiseScheduled } from "./denoise.ts";
-import { combineRows } from "./guide.ts";
+import { drawWithUnet } from "./draw-with-unet.ts";
 import { getPenultimate, joinFeatures } from "./hidden-states.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { createSchedulerRun, readSchedulerConfig } from "./schedulers/create-scheduler.ts";
-import { countUnetTokens, createTimestepCond, describeUnetLimits } from "./unet.ts";
+import { readSchedulerConfig } from "./schedulers/create-scheduler.ts";
+import { countUnetTokens, describeUnetLimits } from "./unet.ts";
 import { createVae } from "./vae.ts";
 
 /**
@@ -59,40 +58,18 @@ export async function createSdxlPipeline(folder: ModelFolder, components: Compon
           : encode(negativePrompt ?? "", warn);
       const prompts = isGuided ? [await encodeUnwanted(), wanted] : [wanted];
 
-      return async ({ size, steps, noise, init, signal, onStep }) => {
-        const shape = { channels: vae.channels, height: size.height / 8, width: size.width / 8 };
-        const dims = [1, shape.channels, shape.height, shape.width];
-        const clean = init && (await vae.encode(init.planes, noise)).data;
-        const drawn = noise.draw(shape.channels * shape.height * shape.width);
-        const run = createSchedulerRun(config, { steps, noise, ...(init && { strength: init.strength }) });
-        const data = clean
-          ? run.addNoise(clean, drawn)
-          : drawn.map((value) => value * run.scheduler.initialScale);
-        // Original size, the corner of the crop, wanted size; each as height and width.
-        const sizes = [size.height, size.width, 0, 0, size.height, size.width];
-        return denoiseScheduled({
-          run,
-          latents: { data, ...shape },
-          signal,
-          onStep,
-          async predict(sample, timestep) {
-            const answers = await unet.runRows(
-              prompts.map(({ states, pooled }) => ({
-                sample: { data: sample, dims },
-                timestep: { data: [timestep], dims: [1], isShared: true },
-                encoder_hidden_states: states,
-                text_embeds: pooled,
-                time_ids: { data: sizes, dims: [1, sizes.length] },
-                timestep_cond: createTimestepCond(guidance),
-              })),
-            );
-            return combineRows(
-              answers.map((answer) => answer("out_sample").data),
-              guidance,
-            );
-          },
-        });
-      };
+      return drawWithUnet({
+        unet,
+        vae,
+        config,
+        guidance,
+        prompts: prompts.map(({ states, pooled }) => ({ width, height }) => ({
+          encoder_hidden_states: states,
+          text_embeds: pooled,
+          // Original size, the corner of the crop, wanted size; each as height and width.
+          time_ids: { data: [height, width, 0, 0, height, width], dims: [1, 6] },
+        })),
+      });
     },
   };
 }

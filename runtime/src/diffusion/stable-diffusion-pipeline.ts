@@ -1,11 +1,10 @@
 import { openClipTokenizer } from "../text/clip-tokenizer.ts";
 import type { ModelFolder } from "../weights/model-folder.ts";
 import { type Components, tokenize, toRow } from "./components.ts";
-import { denoiseScheduled } from "./denoise.ts";
-import { combineRows } from "./guide.ts";
+import { drawWithUnet } from "./draw-with-unet.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { createSchedulerRun, readSchedulerConfig } from "./schedulers/create-scheduler.ts";
-import { countUnetTokens, createTimestepCond, describeUnetLimits } from "./unet.ts";
+import { readSchedulerConfig } from "./schedulers/create-scheduler.ts";
+import { countUnetTokens, describeUnetLimits } from "./unet.ts";
 import { createVae } from "./vae.ts";
 
 /**
@@ -47,36 +46,13 @@ export async function createStableDiffusionPipeline(
       const wanted = await encode(prompt, warn);
       const prompts = isGuided ? [await encode(negativePrompt ?? "", warn), wanted] : [wanted];
 
-      return async ({ size, steps, noise, init, signal, onStep }) => {
-        const shape = { channels: vae.channels, height: size.height / 8, width: size.width / 8 };
-        const dims = [1, shape.channels, shape.height, shape.width];
-        const clean = init && (await vae.encode(init.planes, noise)).data;
-        const drawn = noise.draw(shape.channels * shape.height * shape.width);
-        const run = createSchedulerRun(config, { steps, noise, ...(init && { strength: init.strength }) });
-        const data = clean
-          ? run.addNoise(clean, drawn)
-          : drawn.map((value) => value * run.scheduler.initialScale);
-        return denoiseScheduled({
-          run,
-          latents: { data, ...shape },
-          signal,
-          onStep,
-          async predict(sample, timestep) {
-            const answers = await unet.runRows(
-              prompts.map((states) => ({
-                sample: { data: sample, dims },
-                timestep: { data: [timestep], dims: [1], isShared: true },
-                encoder_hidden_states: states,
-                timestep_cond: createTimestepCond(guidance),
-              })),
-            );
-            return combineRows(
-              answers.map((answer) => answer("out_sample").data),
-              guidance,
-            );
-          },
-        });
-      };
+      return drawWithUnet({
+        unet,
+        vae,
+        config,
+        guidance,
+        prompts: prompts.map((states) => () => ({ encoder_hidden_states: states })),
+      });
     },
   };
 }

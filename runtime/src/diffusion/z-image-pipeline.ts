@@ -4,6 +4,7 @@ import type { ModelFolder } from "../weights/model-folder.ts";
 import { type Components, tokenize, toRow } from "./components.ts";
 import { denoiseFlow, startFlow } from "./denoise.ts";
 import { getPenultimate } from "./hidden-states.ts";
+import { countLatents } from "./latent-layout.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { readLimits, TWO_MEGAPIXELS } from "./read-limits.ts";
 import { takeFlowMatchSigmas } from "./schedulers/flow-match.ts";
@@ -55,15 +56,11 @@ export async function createZImagePipeline(folder: ModelFolder, components: Comp
 
       return async ({ size, steps, noise, init, signal, onStep }) => {
         const shape = { channels: vae.channels, height: size.height / 8, width: size.width / 8 };
-        const clean = init && (await vae.encode(init.planes, noise)).data;
-        const drawn = noise.draw(shape.channels * shape.height * shape.width);
+        const start = init && { ...init, clean: (await vae.encode(init.planes, noise)).data };
+        const drawn = noise.draw(countLatents(shape));
         const tokens = (shape.height / 2) * (shape.width / 2);
         const all = takeFlowMatchSigmas({ steps, shift: shiftFor(tokens) });
-        const { latents, sigmas } = startFlow(
-          all,
-          drawn,
-          init && clean && { clean, strength: init.strength },
-        );
+        const { latents, sigmas } = startFlow(all, drawn, start);
         const frames = hasFrames ? [1] : [];
         const ask = async (data: Float32Array, sigma: number, states: Floats) => {
           const answer = await transformer.run({
