@@ -263,6 +263,10 @@ describe("sluice models", { timeout: 240_000 }, () => {
     const page = JSON.stringify(await ask("/v1/models?endpoint_id=acme/nc"));
     assert.match(page, /"license_type":"research".*"license":"CC-BY-NC-4.0"/);
     assert.equal((await sluice(["models", "remove", "nc"])).code, 0);
+    // What the catalog says of a model is said before it is fetched.
+    const { code, err } = await sluice(["models", "pull", "sd3.5-large", "--accept-license"]);
+    assert.equal(code, 1);
+    assert.match(err, /^sd3\.5-large: its repository asks for an account .* set HF_TOKEN\n.*does not exist/s);
   });
 
   test("a backup has the bindings, too", async () => {

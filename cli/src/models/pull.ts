@@ -35,6 +35,7 @@ export async function pullWithProgress(
   };
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
+  sayNote(name, request.source);
   const progress = createTransferProgress(name);
   const startedAt = performance.now();
   try {
@@ -64,6 +65,13 @@ export async function pullWithProgress(
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** What the catalog says of a model besides its facts: a token that it needs, a filter that its licence demands. */
+function sayNote(name: string, source: ModelSource): void {
+  if (source.kind !== "catalog" || source.model.note === undefined) return;
+  // One that cannot run is refused with its note.
+  if (source.model.engine !== null) process.stderr.write(`${name}: ${source.model.note}\n`);
 }
 
 function say({ model, isNew }: PulledModel, fetchedBytes: number, ms: number): void {
