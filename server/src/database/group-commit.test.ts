@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { systemClock } from "../clock.ts";
 import { silentLogger } from "../logger.ts";
+import { createManualClock } from "../queue/testing/manual-clock.ts";
 import type { Database } from "./database.ts";
 import { openSqliteDatabase, type SqliteDatabaseOptions } from "./sqlite-database.ts";
 
@@ -51,17 +52,40 @@ function createGate(): { syncFile: () => Promise<void>; syncs: (() => void)[]; i
   return gate;
 }
 
-test("the transactions of one turn share one sync", async () => {
-  let syncs = 0;
-  await using database = await open({
-    syncFile: async () => {
-      syncs++;
+/** How often the disk was asked to take a write. */
+function createSyncCounter(): { syncFile: () => Promise<void>; syncs: number } {
+  const counter = {
+    syncs: 0,
+    syncFile: async (): Promise<void> => {
+      counter.syncs++;
     },
-  });
-  syncs = 0;
+  };
+  return counter;
+}
+
+test("the transactions of one turn share one sync", async () => {
+  const counter = createSyncCounter();
+  // On the machine's clock a busy machine ends the group before its last transaction.
+  await using database = await open({ syncFile: counter.syncFile, clock: createManualClock() });
+  counter.syncs = 0;
   await Promise.all(Array.from({ length: 50 }, (_, i) => write(database, `note ${i}`)));
-  assert.equal(syncs, 1);
+  assert.equal(counter.syncs, 1);
   assert.equal((await readAll(database)).length, 50);
+});
+
+test("a group that takes long ends, so that the event loop keeps turning, and the rest is the next one", async () => {
+  const counter = createSyncCounter();
+  const clock = createManualClock();
+  await using database = await open({ syncFile: counter.syncFile, clock });
+  counter.syncs = 0;
+  const slow = (text: string): Promise<number> =>
+    database.transaction((tx) => {
+      clock.advance(5);
+      return tx.run("INSERT INTO notes VALUES ($1)", [text]);
+    });
+  await Promise.all(Array.from({ length: 5 }, (_, i) => slow(`note ${i}`)));
+  assert.equal(counter.syncs, 3, "two transactions of 5 ms pass the 8 ms of a group");
+  assert.equal((await readAll(database)).length, 5);
 });
 
 test("a commit is not answered before it is on the disk", async () => {
