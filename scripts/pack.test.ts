@@ -17,10 +17,12 @@ const MB = 1e6;
 
 let folder: string;
 let tarballs: Awaited<ReturnType<typeof packAll>>;
+let nodes: readonly (readonly [major: number, path: string])[];
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "sluice-pack-"));
   tarballs = await packAll(join(folder, "tarballs"));
+  nodes = [[24, process.execPath], await fetchNode(20), await fetchNode(22)];
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
@@ -41,13 +43,15 @@ async function install(
   return target;
 }
 
-/** Apparent bytes of a tree, links not followed. */
+/** Apparent bytes of a tree, links not followed; a file with two names (npm's `node` has) counts once. */
 async function measure(path: string): Promise<number> {
-  let bytes = 0;
+  const bytes = new Map<number, number>();
   for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+    if (!entry.isFile()) continue;
+    const { ino, size } = await stat(join(entry.parentPath, entry.name));
+    bytes.set(ino, size);
   }
-  return bytes;
+  return [...bytes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 test("the installed command serves a request on compiled code, within its size", async () => {
@@ -88,9 +92,25 @@ test("the installed command serves a request on compiled code, within its size",
     server.kill("SIGTERM");
     await once(server, "exit");
   }
+  for (const [major, node] of nodes) {
+    if (major >= 24) continue;
+    await assert.rejects(run(node, [bin, "--version"]), {
+      stderr: new RegExp(`Node 24 or newer is needed; this is Node ${major}\\.`),
+    });
+  }
   const bytes = await measure(join(target, "node_modules"));
   const budget = 450 * MB * 1.05;
   assert.ok(bytes <= budget, `sluice installs ${(bytes / MB).toFixed(0)} MB, budget ${budget / MB} MB`);
+});
+
+test("in a clone the command that an older Node finds goes on with the one that the clone brings", async () => {
+  for (const [major, node] of nodes) {
+    const { stdout } = await run(node, [join(root, "cli/src/launch.mjs"), "doctor", "--json"], {
+      env: { ...process.env, SLUICE_DATA: join(folder, "data") },
+    });
+    const [found] = JSON.parse(stdout) as { what: string; state: string; said: string }[];
+    assert.deepEqual([found?.what, found?.state], ["Node", "ok"], `started by Node ${major}`);
+  }
 });
 
 test("the client and the proxy run on Node 20, 22 and 24, and the client stays small", async () => {
@@ -105,7 +125,7 @@ test("the client and the proxy run on Node 20, 22 and 24, and the client stays s
      if (!(error instanceof Error)) throw new Error("nothing listens there");
      console.log(process.versions.node.split(".")[0], typeof fal.subscribe, Object.keys(proxy).length > 0);`,
   );
-  for (const [major, node] of await findNodes(target)) {
+  for (const [major, node] of nodes) {
     const { stdout } = await run(node, ["try.js"], { cwd: target, timeout: 60_000 });
     assert.equal(stdout, `${major} function true\n`);
   }
@@ -138,19 +158,15 @@ test("npm ci of the repository stays within its size", async (t) => {
 });
 
 /** Other versions of Node come from the registry, as this project's own does. */
-async function findNodes(target: string): Promise<(readonly [number, string])[]> {
-  const nodes: (readonly [number, string])[] = [[24, process.execPath]];
-  for (const major of [20, 22]) {
-    const place = join(target, `node-${major}`);
-    await run("mkdir", ["-p", place]);
-    await writeFile(join(place, "package.json"), '{"private":true,"allowScripts":{"node":true}}');
-    await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", `node@${major}`], {
-      cwd: place,
-      timeout: 300_000,
-    });
-    nodes.push([major, join(place, "node_modules/node/bin/node")]);
-  }
-  return nodes;
+async function fetchNode(major: number): Promise<readonly [number, string]> {
+  const place = join(folder, `node-${major}`);
+  await run("mkdir", ["-p", place]);
+  await writeFile(join(place, "package.json"), '{"private":true,"allowScripts":{"node":true}}');
+  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", `node@${major}`], {
+    cwd: place,
+    timeout: 300_000,
+  });
+  return [major, join(place, "node_modules/node/bin/node")];
 }
 
 async function readUrl(stream: NodeJS.ReadableStream): Promise<string> {

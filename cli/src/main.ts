@@ -1,4 +1,3 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /**
  * The entry of the `sluice` command. What Node compiles is kept in the user's cache folder, so that the second start
  * takes half the time and memory; worker processes share it.
