@@ -111,6 +111,24 @@ test("the first start prints one plain line with the address, and a key that onl
   assert.equal((await stat(join(data, "sluice.sock"))).mode & 0o777, 0o600);
 });
 
+test("the command that the first start prints works when it is pasted", async () => {
+  const line = server.greeting.find((each) => each.trimStart().startsWith("try")) ?? "";
+  const command = line.replace(/^\s*try\s+/, "");
+  assert.match(
+    command,
+    new RegExp(`^SLUICE_URL=${server.url} .*sluice run test/card text=.* --data ${data}$`),
+  );
+  const out = join(folder, "pasted.txt");
+  const { FAL_KEY: _, FAL_KEY_ID: __, FAL_KEY_SECRET: ___, ...environment } = process.env;
+  const child = spawn("sh", ["-c", `${command} --out ${out}`], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: environment,
+    timeout: LIMIT_MS,
+  });
+  const [said, errors] = await Promise.all([read(child.stdout!), read(child.stderr!)]);
+  assert.equal(said, `${out}\n`, errors);
+});
+
 test("run sends one request with the key of the first start and saves the file", async () => {
   const out = join(folder, "out", "card.txt");
   const ended = await sluice(

@@ -15,7 +15,7 @@ export interface Connection {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const DEFAULT_URL = "http://127.0.0.1:7777";
+export const DEFAULT_URL = "http://127.0.0.1:7777";
 
 /**
  * `SLUICE_URL` or the default address; `FAL_KEY`, else the key of the first start in the data folder.
@@ -26,11 +26,8 @@ export function findConnection(environment: Environment, dataDir: string): Conne
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
     throw new CliError(`SLUICE_URL must be an address like ${DEFAULT_URL}, not "${url}".`);
   }
-  const fromParts =
-    environment["FAL_KEY_ID"] !== undefined && environment["FAL_KEY_SECRET"] !== undefined
-      ? `${environment["FAL_KEY_ID"]}:${environment["FAL_KEY_SECRET"]}`
-      : undefined;
-  const fromEnvironment = environment["FAL_KEY"] ?? fromParts;
+  const { FAL_KEY: whole, FAL_KEY_ID: id, FAL_KEY_SECRET: secret } = environment;
+  const fromEnvironment = whole || (id && secret ? `${id}:${secret}` : undefined);
   if (fromEnvironment !== undefined) return { url, credentials: fromEnvironment, source: "FAL_KEY" };
   const path = join(dataDir, "first-key");
   const first = readFirstKey(path);
@@ -73,10 +70,7 @@ export async function callServer(
 /** Turns a network failure into words. */
 export function describeFailure(connection: Connection, cause: unknown): CliError {
   return new CliError(`No server answers at ${connection.url}.`, {
-    next: [
-      "Start one with `sluice serve` (in a clone: `npm start`),",
-      "or name another with SLUICE_URL=http://host:port.",
-    ],
+    next: ["Start one with `sluice serve`, or name another with SLUICE_URL=http://host:port."],
     cause,
   });
 }

@@ -11,6 +11,7 @@ import { addRunCommand } from "./commands/run.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addTypesCommand } from "./commands/types.ts";
 import { addWebhooksCommands } from "./commands/webhooks.ts";
+import { nameProgram } from "./shell/format-command.ts";
 import { readVersion } from "./version.ts";
 
 /** Runs the `sluice` command with these words; gives back its exit code. */
@@ -62,8 +63,8 @@ function report(error: unknown): number {
   // Commander has already printed its own message (or the help that was asked for).
   if (error instanceof CommanderError) return error.exitCode;
   if (error instanceof CliError) {
-    process.stderr.write(`sluice: ${error.message}\n`);
-    for (const line of error.next) process.stderr.write(`  ${line}\n`);
+    process.stderr.write(`sluice: ${nameProgram(error.message)}\n`);
+    for (const line of error.next) process.stderr.write(`  ${nameProgram(line)}\n`);
     return error.exitCode;
   }
   const text =

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { backupStore } from "./backup-store.ts";
+import type { Catalog } from "./catalog/catalog.ts";
 import type { InstalledModels } from "./catalog/installed-models.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { getControlPath } from "./control/control-client.ts";
@@ -10,6 +11,7 @@ import { createIngest } from "./files/ingest.ts";
 import { openAppFiles } from "./gateway/app/app-files.ts";
 import { verifyFileIdentity } from "./gateway/cdn/file-urls.ts";
 import type { GatewayContext } from "./gateway/context.ts";
+import { fillSampleInput } from "./gateway/documents/sample-input.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { listen } from "./gateway/listen.ts";
 import { createTokenIssuer } from "./keys/create-token-issuer.ts";
@@ -30,10 +32,17 @@ export interface RunningServer extends AsyncDisposable {
   /** Where this machine reaches it: `http://127.0.0.1:7777`. */
   readonly url: string;
   readonly endpointIds: readonly string[];
+  /** A call that anybody can make as it is; undefined when every endpoint wants a file that only its caller has. */
+  readonly sampleCall: SampleCall | undefined;
   /** `id:secret` of the key that this start made because there was none; null otherwise. */
   readonly createdKey: string | null;
   /** Takes no new work, lets running requests finish (`settings.drainMs`), queues the rest again. */
   drain(): Promise<void>;
+}
+
+export interface SampleCall {
+  readonly endpointId: string;
+  readonly input: Readonly<Record<string, unknown>>;
 }
 
 export interface ServerOptions {
@@ -145,6 +154,9 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     get endpointIds() {
       return listEndpointIds();
     },
+    get sampleCall() {
+      return findSampleCall(catalog);
+    },
     createdKey,
     async drain() {
       isDraining = true;
@@ -152,6 +164,14 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+function findSampleCall(catalog: Catalog): SampleCall | undefined {
+  for (const entry of catalog.list()) {
+    const input = fillSampleInput(entry, undefined);
+    if (input !== undefined) return { endpointId: entry.endpointId, input };
+  }
+  return undefined;
 }
 
 /** The first start makes an ADMIN key; its only plaintext is a file that its owner alone may read. */

@@ -5,6 +5,7 @@ import { sendControlCommand } from "@sluice/server";
 import type { Command } from "commander";
 import { findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { nameProgram } from "../shell/format-command.ts";
 import { readVersion } from "../version.ts";
 
 interface Finding {
@@ -40,7 +41,7 @@ export function addDoctorCommand(program: Command): void {
 function format(finding: Finding): string {
   const mark = { ok: "✔", warning: "!", failed: "✘" }[finding.state];
   const line = `  ${mark} ${finding.what.padEnd(18)} ${finding.said}`;
-  return finding.next === undefined ? line : `${line}\n    ${" ".repeat(18)} ${finding.next}`;
+  return finding.next === undefined ? line : `${line}\n    ${" ".repeat(18)} ${nameProgram(finding.next)}`;
 }
 
 function checkNode(): Finding {

@@ -15,6 +15,7 @@ import {
 import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { nameProgram } from "../shell/format-command.ts";
 import { formatTable } from "../terminal/format-table.ts";
 
 interface DataOptions {
@@ -54,7 +55,9 @@ export function addKeysCommands(program: Command): void {
       const list = (await command(options, { command: "keys.list" })) as Key[];
       if (options.json) return void process.stdout.write(`${JSON.stringify(list)}\n`);
       if (list.length === 0)
-        return void process.stdout.write("There are no keys. Make one with `sluice keys create`.\n");
+        return void process.stdout.write(
+          nameProgram("There are no keys. Make one with `sluice keys create`.\n"),
+        );
       const rows = list.map((key) => [
         key.id,
         key.scope,

@@ -4,6 +4,7 @@ import { CliError } from "../cli-error.ts";
 import { addDataOption } from "../data-dir.ts";
 import type { AddOptions } from "../models/bind.ts";
 import { readWeightsSettings } from "../models/weights-settings.ts";
+import { formatCommand } from "../shell/format-command.ts";
 
 interface DataOptions {
   readonly data?: string;
@@ -86,9 +87,8 @@ Examples:
           },
           settings,
         );
-        process.stdout.write(
-          `Have it answer an endpoint: sluice models add ${model.name} --endpoint fal-ai/flux-pro\n`,
-        );
+        const words = ["models", "add", model.name, "--endpoint", "fal-ai/flux-pro"];
+        process.stdout.write(`Have it answer an endpoint: ${formatCommand(words, settings)}\n`);
       });
     });
 

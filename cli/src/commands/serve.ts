@@ -17,6 +17,7 @@ import { CliError } from "../cli-error.ts";
 import { createClientTarball } from "../client-package/client-tarball.ts";
 import { createLogger } from "../create-logger.ts";
 import { createInstalledModels } from "../models/installed-model-files.ts";
+import { formatCommand } from "../shell/format-command.ts";
 import { readVersion } from "../version.ts";
 
 /** `sluice serve`: the server, on embedded defaults. */
@@ -133,12 +134,24 @@ function formatGreeting(server: RunningServer, settings: Settings, version: stri
       `               first start: an ADMIN key, kept in ${resolve(settings.dataDir, "first-key")}`,
     );
   }
+  const words = describeSampleCall(server);
   lines.push(
     "",
-    `  try          sluice run ${server.endpointIds[0] ?? "owner/model"} prompt="a red apple"`,
+    `  try          ${formatCommand(words, { url: server.url, dataDir: resolve(settings.dataDir) })}`,
     "",
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** A short prompt where there is one, else what the endpoint's page begins with. */
+function describeSampleCall({ sampleCall }: RunningServer): readonly string[] {
+  if (sampleCall === undefined) return ["endpoints"];
+  const { endpointId, input } = sampleCall;
+  if (typeof input["prompt"] === "string") return ["run", endpointId, "prompt=a red apple"];
+  const fields = Object.entries(input).map(
+    ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return ["run", endpointId, ...fields];
 }
 
 function explain(error: unknown): unknown {

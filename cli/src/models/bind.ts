@@ -19,6 +19,7 @@ import {
 } from "@sluice/runtime/weights";
 import { type InstalledModel, sendControlCommand } from "@sluice/server";
 import { CliError } from "../cli-error.ts";
+import { formatCommand, nameProgram } from "../shell/format-command.ts";
 import { isProgram } from "./machine.ts";
 import { pullWithProgress } from "./pull.ts";
 import { undoChange } from "./undo-change.ts";
@@ -62,9 +63,10 @@ export async function addModel(asked: string, options: AddOptions, settings: Wei
     process.stderr.write(
       `${program} is not here yet: put stable-diffusion.cpp's sd-server on the PATH of the\nserver, or its path into SLUICE_MODEL_SD_SERVER. Requests fail until then.\n`,
     );
-  const when = models === undefined ? "from the next `sluice serve` on" : "now";
+  const when = models === undefined ? "from the next start of the server on" : "now";
+  const words = ["run", wanted[0] ?? DEFAULT_ENDPOINT, "prompt=a red apple on a white table"];
   process.stdout.write(
-    `${binding.name} answers ${wanted.join(", ")} ${when}.\n  try  sluice run ${wanted[0]} prompt="a red apple on a white table"\n`,
+    `${binding.name} answers ${wanted.join(", ")} ${when}.\n  try  ${formatCommand(words, settings)}\n`,
   );
 }
 
@@ -104,7 +106,9 @@ export async function removeModel(
   if (taken.length > 0) process.stdout.write(`${name} does not answer ${taken.join(", ")} any more.\n`);
   if (isDeleted) process.stdout.write(`The files of ${name} are deleted.\n`);
   else if (isBound && (await findInstalledModel(settings.weightsDir, name)) !== undefined)
-    process.stdout.write(`Its files are kept: \`sluice models remove ${name} --delete\` deletes them.\n`);
+    process.stdout.write(
+      nameProgram(`Its files are kept: \`sluice models remove ${name} --delete\` deletes them.\n`),
+    );
 }
 
 interface FoundModel {
