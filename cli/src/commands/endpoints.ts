@@ -1,20 +1,8 @@
 import type { Command } from "commander";
-import { callServer, findConnection } from "../connection.ts";
+import { findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { listEndpoints } from "../list-endpoints.ts";
 import { formatTable } from "../terminal/format-table.ts";
-
-interface ModelsPage {
-  readonly models: readonly {
-    readonly endpoint_id: string;
-    readonly metadata: {
-      readonly display_name: string;
-      readonly category: string;
-      readonly description: string;
-      readonly model?: { readonly name: string; readonly version: string };
-    };
-  }[];
-  readonly next_cursor: string | null;
-}
 
 /** `sluice endpoints`: what a server offers, and which model answers. */
 export function addEndpointsCommand(program: Command): void {
@@ -23,14 +11,7 @@ export function addEndpointsCommand(program: Command): void {
     .option("--json", "print a JSON list")
     .action(async (options: { data?: string; json?: boolean }) => {
       const connection = findConnection(process.env, resolveDataDir(options));
-      const all: ModelsPage["models"][number][] = [];
-      let cursor: string | null = null;
-      do {
-        const query: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-        const page = (await callServer(connection, `/v1/models?limit=100${query}`)) as ModelsPage;
-        all.push(...page.models);
-        cursor = page.next_cursor;
-      } while (cursor !== null && all.length < 10_000);
+      const all = await listEndpoints(connection);
       if (options.json) return void process.stdout.write(`${JSON.stringify(all)}\n`);
       const rows = all.map(({ endpoint_id, metadata }) => [
         endpoint_id,

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
-import { callServer, findConnection } from "../connection.ts";
+import { CliError } from "../cli-error.ts";
+import { type Connection, callServer, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { listEndpoints } from "../list-endpoints.ts";
+import { nameProgram } from "../shell/format-command.ts";
 import { formatTable } from "../terminal/format-table.ts";
 import { formatRequest, formatSpan, type RequestDetail, toClock } from "./format-request.ts";
 
@@ -33,6 +36,13 @@ export function addRequestsCommand(program: Command): void {
     .option("--state <state>", "queued, running, succeeded, failed or cancelled")
     .option("--limit <n>", "how many", "20")
     .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice requests --state failed --limit 5
+  sluice requests --endpoint fal-ai/flux-pro --json`,
+    )
     .action(async (id: string | undefined, options: Options) => {
       const connection = findConnection(process.env, resolveDataDir(options));
       if (id !== undefined) {
@@ -48,8 +58,9 @@ export function addRequestsCommand(program: Command): void {
       const page = (await callServer(connection, `/v1/sluice/requests?${query}`)) as {
         requests: RequestRow[];
       };
+      if (page.requests.length === 0) await requireEndpoint(connection, options.endpoint);
       if (options.json) return void process.stdout.write(`${JSON.stringify(page.requests)}\n`);
-      if (page.requests.length === 0) return void process.stdout.write("No requests yet.\n");
+      if (page.requests.length === 0) return void process.stdout.write(`${describeNone(options)}\n`);
       const rows = page.requests.map((request) => [
         request.request_id,
         request.endpoint_id,
@@ -62,4 +73,24 @@ export function addRequestsCommand(program: Command): void {
       const header = ["REQUEST", "ENDPOINT", "STATE", "CREATED", "WAITED", "TOOK", "ERROR"];
       process.stdout.write(`${formatTable(header, rows, process.stdout.columns ?? 160)}\n`);
     });
+}
+
+/** A name that was mistyped is not one without requests; one that is offered no more may have some. */
+async function requireEndpoint(connection: Connection, id: string | undefined): Promise<void> {
+  if (id === undefined) return;
+  const offered = await listEndpoints(connection);
+  if (offered.some(({ endpoint_id }) => endpoint_id === id)) return;
+  throw new CliError(`The server at ${connection.url} has no endpoint "${id}", and no requests of one.`, {
+    next: ["`sluice endpoints` shows those it has."],
+  });
+}
+
+function describeNone({ endpoint, state }: Options): string {
+  if (endpoint === undefined && state === undefined)
+    return nameProgram("No requests yet. `sluice run` makes one.");
+  const filter = [
+    endpoint === undefined ? [] : `--endpoint ${endpoint}`,
+    state === undefined ? [] : `--state ${state}`,
+  ].flat();
+  return nameProgram(`No requests match ${filter.join(" ")}; \`sluice requests\` lists all.`);
 }

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
 import { callServer, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { listEndpoints } from "../list-endpoints.ts";
 
 /** `sluice types`: TypeScript types of the endpoints of a server, into the caller's own project. */
 export function addTypesCommand(program: Command): void {
@@ -14,7 +15,7 @@ export function addTypesCommand(program: Command): void {
     .addHelpText("after", "\nExample:\n  sluice types --out src/fal-endpoints.d.ts")
     .action(async (endpoints: string[], options: { data?: string; out?: string }) => {
       const connection = findConnection(process.env, resolveDataDir(options));
-      const offered = await listEndpointIds(connection);
+      const offered = (await listEndpoints(connection)).map(({ endpoint_id }) => endpoint_id);
       const unknown = endpoints.find((id) => !offered.includes(id));
       if (unknown !== undefined) {
         throw new CliError(`The server at ${connection.url} has no endpoint "${unknown}".`, {
@@ -37,11 +38,4 @@ export function addTypesCommand(program: Command): void {
       });
       process.stdout.write(`${options.out}: ${ids.length} endpoints\n`);
     });
-}
-
-async function listEndpointIds(connection: Parameters<typeof callServer>[0]): Promise<string[]> {
-  const page = (await callServer(connection, "/v1/models?limit=1000")) as {
-    models: { endpoint_id: string }[];
-  };
-  return page.models.map((model) => model.endpoint_id);
 }
