@@ -152,6 +152,20 @@ test("a refused input names the field on standard error", async () => {
   assert.match(ended.err, /steps.*less than or equal to 100/);
 });
 
+test("run finds mistakes in its words before it sends anything", async () => {
+  const cases: [words: string[], said: RegExp][] = [
+    [["red", "apple"], /^sluice: "red" is not key=value/],
+    [["text=@/no/such/file"], /^sluice: The file for text cannot be read/],
+    [["text=x", "--out", folder], /^sluice: --out .* is a folder/],
+    [["text=x", "--out", join(data, "first-key/x/y.txt")], /^sluice: --out .*first-key is not a folder/],
+  ];
+  for (const [words, said] of cases) {
+    const ended = await sluice(["run", "test/card", ...words, "--data", data], withServer());
+    assert.equal(ended.code, 1);
+    assert.match(ended.err, said);
+  }
+});
+
 test("an unknown endpoint says how to see the known ones", async () => {
   const ended = await sluice(["run", "test/none", "text=x", "--data", data], withServer());
   assert.equal(ended.code, 1);
@@ -210,6 +224,15 @@ test("requests shows the history, and one request whole", async () => {
   assert.ok(rows.some((row) => row.state === "succeeded"));
   const one = await sluice(["requests", rows[0]!.request_id, "--json", "--data", data], withServer());
   assert.equal(JSON.parse(one.out).request_id, rows[0]!.request_id);
+});
+
+test("requests tells a filter that nothing matches from an endpoint that is not there", async () => {
+  const unknown = await sluice(["requests", "--endpoint", "test/crad", "--data", data], withServer());
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /no endpoint "test\/crad", and no requests of one.\n.*sluice endpoints/);
+  const filter = ["--endpoint", "test/card", "--state", "cancelled"];
+  const none = await sluice(["requests", ...filter, "--data", data], withServer());
+  assert.match(none.out, /^No requests match --endpoint test\/card --state cancelled; .*sluice requests/);
 });
 
 test("types writes a declaration for the endpoints", async () => {

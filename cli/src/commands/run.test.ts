@@ -1,64 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
-import { CliError } from "../cli-error.ts";
 import { findFiles } from "../output-files.ts";
-import { describeStatus, readInput } from "./run.ts";
-
-const noUploads = { storage: { upload: () => Promise.reject(new Error("nothing to upload")) } } as never;
-
-test("key=value words become input fields; JSON where the value looks like it", async () => {
-  const input = await readInput(noUploads, [
-    "prompt=a = b",
-    "seed=7",
-    'image_size={"width":64,"height":32}',
-    "empty=",
-  ]);
-  assert.deepEqual(input, { prompt: "a = b", seed: "7", image_size: { width: 64, height: 32 }, empty: "" });
-});
-
-test("a word that is not key=value is named in the error", async () => {
-  await assert.rejects(readInput(noUploads, ["red", "apple"]), (error: unknown) => {
-    return error instanceof CliError && /"red" is not key=value/.test(error.message);
-  });
-});
-
-test("a value that starts like JSON but is not is named in the error", async () => {
-  await assert.rejects(
-    readInput(noUploads, ["image_size={width:64}"]),
-    /image_size starts like JSON but is not/,
-  );
-});
-
-test("key=@FILE uploads the file and sends its URL", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "sluice-run-"));
-  try {
-    const path = join(folder, "dog.png");
-    await writeFile(path, "bytes");
-    const uploaded: File[] = [];
-    const client = {
-      storage: {
-        upload: async (file: File) => {
-          uploaded.push(file);
-          return "https://files.example/dog.png";
-        },
-      },
-    } as never;
-    assert.deepEqual(await readInput(client, [`image_url=@${path}`]), {
-      image_url: "https://files.example/dog.png",
-    });
-    assert.equal(uploaded[0]!.name, "dog.png");
-    assert.equal(uploaded[0]!.type, "image/png");
-    await assert.rejects(
-      readInput(client, ["image_url=@/no/such/file"]),
-      /The file for image_url cannot be read/,
-    );
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+import { describeStatus } from "./run.ts";
 
 const urls = { request_id: "r", response_url: "", status_url: "", cancel_url: "" };
 

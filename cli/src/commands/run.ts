@@ -1,12 +1,13 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { ApiError, type FalClient } from "@sluice/client";
+import { ApiError } from "@sluice/client";
 import type { QueueStatus } from "@sluice/protocol";
 import type { Command } from "commander";
-import type { Ora } from "ora";
 import { CliError } from "../cli-error.ts";
 import { type Connection, createClient, describeFailure, findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { parseFields, uploadFiles } from "../input-fields.ts";
 import { findFiles, type OutputFile } from "../output-files.ts";
 import { formatDuration } from "../terminal/format-duration.ts";
 import { showPicture } from "../terminal/show-picture.ts";
@@ -47,9 +48,11 @@ Examples:
 async function runOnce(
   connection: Connection,
   endpoint: string,
-  fields: readonly string[],
+  words: readonly string[],
   options: Options,
 ): Promise<void> {
+  const fields = await parseFields(words);
+  if (options.out !== undefined) await checkOut(options.out);
   const client = createClient(connection);
   const isQuiet = options.quiet === true || options.json === true;
   // Its symbols are coloured for a terminal named in TERM, also where standard error is a file.
@@ -61,7 +64,9 @@ async function runOnce(
   const startedAt = performance.now();
   spinner.start();
   try {
-    const input = await readInput(client, fields, spinner);
+    const input = await uploadFiles(client, fields, (name) => {
+      spinner.text = `uploading ${name}`;
+    });
     const { data, requestId } = await client.subscribe(endpoint, {
       input,
       logs: true,
@@ -94,70 +99,6 @@ export function describeStatus(status: QueueStatus): string {
   return `${"█".repeat(filled)}${"░".repeat(20 - filled)} ${line.slice(0, 80)}`;
 }
 
-/** `key=value` words as an input object. */
-export async function readInput(
-  client: Pick<FalClient, "storage">,
-  fields: readonly string[],
-  spinner?: Ora,
-): Promise<Record<string, unknown>> {
-  const input: Record<string, unknown> = {};
-  for (const field of fields) {
-    const at = field.indexOf("=");
-    if (at < 1) {
-      throw new CliError(`"${field}" is not key=value.`, {
-        next: ['Quote values with spaces: prompt="a red apple".'],
-      });
-    }
-    const key = field.slice(0, at);
-    const text = field.slice(at + 1);
-    input[key] = await readValue(client, key, text, spinner);
-  }
-  return input;
-}
-
-async function readValue(
-  client: Pick<FalClient, "storage">,
-  key: string,
-  text: string,
-  spinner?: Ora,
-): Promise<unknown> {
-  if (text.startsWith("@")) {
-    const path = text.slice(1);
-    const bytes = await readFile(path).catch((cause: unknown) => {
-      throw new CliError(`The file for ${key} cannot be read: ${path}`, { cause });
-    });
-    if (spinner !== undefined) spinner.text = `uploading ${basename(path)}`;
-    return client.storage.upload(new File([bytes], basename(path), { type: guessContentType(path) }));
-  }
-  if (text.startsWith("{") || text.startsWith("[")) {
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new CliError(`The value of ${key} starts like JSON but is not: ${(cause as Error).message}`, {
-        cause,
-      });
-    }
-  }
-  return text;
-}
-
-const CONTENT_TYPES: Readonly<Record<string, string>> = {
-  ".png": "image/png",
-  ".jpg": "image/jpeg",
-  ".jpeg": "image/jpeg",
-  ".webp": "image/webp",
-  ".gif": "image/gif",
-  ".mp3": "audio/mpeg",
-  ".wav": "audio/wav",
-  ".mp4": "video/mp4",
-  ".json": "application/json",
-  ".txt": "text/plain",
-};
-
-function guessContentType(path: string): string {
-  return CONTENT_TYPES[extname(path).toLowerCase()] ?? "application/octet-stream";
-}
-
 async function saveFiles(
   data: unknown,
   requestId: string,
@@ -174,6 +115,32 @@ async function saveFiles(
     if (!isQuiet) await showPicture(bytes, basename(path)).catch(() => false); // The file is saved; a terminal that cannot show it is no failure.
     process.stdout.write(`${path}\n`);
   }
+}
+
+/**
+ * Finds out before the request is made what would keep its files from being saved after it.
+ * @throws CliError
+ */
+async function checkOut(out: string): Promise<void> {
+  const path = resolve(out);
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) {
+    throw new CliError(`--out ${out} is a folder.`, { next: [`Name a file: --out ${join(out, "picture")}`] });
+  }
+  const folder = await findExisting(dirname(path));
+  if (!(await stat(folder)).isDirectory()) throw new CliError(`--out ${out}: ${folder} is not a folder.`);
+  await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    throw new CliError(`--out ${out}: nothing may be written into ${folder}.`, { cause });
+  });
+}
+
+/** The path, or the nearest one above it that exists: missing folders are made when a file is saved. */
+async function findExisting(path: string): Promise<string> {
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  return exists || path === dirname(path) ? path : findExisting(dirname(path));
 }
 
 function choosePath(
