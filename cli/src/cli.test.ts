@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { findProgramName } from "./shell/find-program-name.ts";
 import { readGreeting } from "./testing/read-greeting.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -138,6 +139,18 @@ test("run sends one request with the key of the first start and saves the file",
   assert.equal(ended.code, 0, ended.err);
   assert.equal(ended.out.trim(), out);
   assert.equal(await readFile(out, "utf8"), "hello there");
+});
+
+test("run shows the warnings of the request, each once", async () => {
+  const out = join(folder, "warned.txt");
+  const words = ["run", "test/card", "text=an XL card", "--data", data, "--out", out];
+  const ended = await sluice(words, withServer());
+  assert.equal(ended.out, `${out}\n`);
+  assert.deepEqual(
+    ended.err.split("\n").filter((line) => line.startsWith("⚠")),
+    [`⚠ a card is one size: see \`${findProgramName()} models list\``],
+  );
+  assert.equal((await sluice([...words, "--quiet"], withServer())).err, "");
 });
 
 test("run --json prints the output alone", async () => {

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { access, mkdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { ApiError } from "@sluice/client";
 import type { QueueStatus } from "@sluice/protocol";
 import type { Command } from "commander";
@@ -9,6 +10,7 @@ import { type Connection, createClient, describeFailure, findConnection } from "
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
 import { parseFields, uploadFiles } from "../input-fields.ts";
 import { findFiles, type OutputFile } from "../output-files.ts";
+import { nameProgram } from "../shell/format-command.ts";
 import { formatDuration } from "../terminal/format-duration.ts";
 import { showPicture } from "../terminal/show-picture.ts";
 
@@ -62,6 +64,11 @@ async function runOnce(
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort(new Error("interrupted")));
   const startedAt = performance.now();
+  const showWarnings = createWarnings((line) => {
+    if (isQuiet) return;
+    spinner.clear();
+    process.stderr.write(`${line}\n`);
+  });
   spinner.start();
   try {
     const input = await uploadFiles(client, fields, (name) => {
@@ -73,6 +80,7 @@ async function runOnce(
       abortSignal: stop.signal,
       onQueueUpdate: (status: QueueStatus) => {
         spinner.text = describeStatus(status);
+        showWarnings(status);
       },
     });
     const took = formatDuration(performance.now() - startedAt);
@@ -97,6 +105,20 @@ export function describeStatus(status: QueueStatus): string {
   if (step === null || all === 0 || done > all) return line === "" ? "running" : line.slice(0, 100);
   const filled = Math.round((20 * done) / all);
   return `${"█".repeat(filled)}${"░".repeat(20 - filled)} ${line.slice(0, 80)}`;
+}
+
+/** Shows each warning and error of a request's logs once, as soon as a status has it. */
+function createWarnings(show: (line: string) => void): (status: QueueStatus) => void {
+  const shown = new Set<string>();
+  return (status) => {
+    if (status.status === "IN_QUEUE") return;
+    for (const { level, message } of status.logs ?? []) {
+      if (level !== "WARN" && level !== "ERROR") continue;
+      if (shown.has(message)) continue;
+      shown.add(message);
+      show(nameProgram(`${level === "WARN" ? "⚠" : "✖"} ${stripVTControlCharacters(message)}`));
+    }
+  };
 }
 
 async function saveFiles(

@@ -122,7 +122,19 @@ describe("the embedded engine", () => {
     for (const prompt of prompts) assert.equal((await generate({ prompt, steps: 1 })).length, 1);
     const sink = createSink();
     await generate({ prompt: "a zzqx apple", steps: 1 }, sink);
-    assert.match(sink.lines.join("\n"), /does not know were left out: zzqx/);
+    assert.match(sink.lines.join("\n"), /does not know were left out: zzqx\n/);
+  });
+
+  test("a prompt that is mostly not understood says what the model understands, and where others are", async () => {
+    const sink = createSink();
+    await generate({ prompt: "ein roter Apfel", steps: 1 }, sink);
+    await generate({ prompt: "红色的 apple 在 桌子", steps: 1 }, sink);
+    const lines = sink.lines.filter((line) => line.includes("demonstration model"));
+    assert.match(
+      lines[0] ?? "",
+      /knows no word of the prompt.*: ein, roter, apfel\. .*English.*`sluice models list`/,
+    );
+    assert.match(lines[1] ?? "", /does not know most words of the prompt.*: 红色的, 在, 桌子\. /);
   });
 
   test("every step is reported in order, for each picture", async () => {

@@ -201,15 +201,26 @@ function checkJob(job: EngineJob, limits: EngineLimits): void {
 }
 
 function logTokens(tokens: TinyTokens, sink: EngineSink): void {
-  if (tokens.unknown.length > 0) {
-    const words = tokens.unknown.slice(0, 20).map((word) => word.slice(0, 40));
-    const more =
-      tokens.unknown.length > words.length ? ` and ${tokens.unknown.length - words.length} more` : "";
-    sink.log(`words that this model does not know were left out: ${words.join(", ")}${more}`, "WARN");
-  }
+  if (tokens.unknown.length > 0) sink.log(describeUnknown(tokens), "WARN");
   if (tokens.cut > 0)
     sink.log(
       `the prompt is longer than this model reads: the last ${tokens.cut} words were left out`,
       "WARN",
     );
+}
+
+/** Which words were left out, and why when that is most of the prompt: then the picture shows something else. */
+function describeUnknown({ unknown, known }: TinyTokens): string {
+  const words = unknown.slice(0, 20).map((word) => word.slice(0, 40));
+  const more = unknown.length > words.length ? ` and ${unknown.length - words.length} more` : "";
+  const named = `${words.join(", ")}${more}`;
+  if (known >= unknown.length) return `words that this model does not know were left out: ${named}`;
+  const what =
+    known === 0
+      ? `this model knows no word of the prompt, so the picture shows nothing in particular: ${named}`
+      : `this model does not know most words of the prompt and left them out: ${named}`;
+  return (
+    `${what}. It is a small demonstration model that understands the English names of about a hundred things; ` +
+    "`sluice models list` shows models that understand more"
+  );
 }

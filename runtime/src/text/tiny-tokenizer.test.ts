@@ -19,6 +19,15 @@ describe("the embedded model's tokenizer", () => {
     assert.deepEqual(tokens.ids, tokenizer.encode("a apple").ids);
   });
 
+  test("words of other languages and scripts, and emoji, are named as they were written", () => {
+    const words = (prompt: string) => tokenizer.encode(prompt).unknown;
+    assert.deepEqual(words("ein roter Apfel"), ["ein", "roter", "apfel"]);
+    assert.deepEqual(words("猫, яблоко 🍎"), ["猫", "яблоко", "🍎"]);
+    assert.deepEqual(words("a straße"), ["straße"]);
+    assert.equal(tokenizer.encode("猫").known, 0);
+    assert.equal(tokenizer.encode("a red apple").known, 2);
+  });
+
   test("long prompts are cut at the window and say by how much", () => {
     const { window } = config.tokenizer;
     const tokens = tokenizer.encode("apple ".repeat(window + 5));

@@ -21,7 +21,9 @@ export interface TinyTokenizer {
 export interface TinyTokens {
   /** One to `window` ids, not padded. */
   readonly ids: readonly number[];
-  /** Words that the vocabulary lacks, each once, in order. */
+  /** How many ids the prompt has, those that were cut off included; the caption that says nothing counts as none. */
+  readonly known: number;
+  /** Words that the vocabulary lacks, each once, in order; of any script, emoji too. */
   readonly unknown: readonly string[];
   /** How many ids were cut off at the end of a long prompt. */
   readonly cut: number;
@@ -42,14 +44,15 @@ export function createTinyTokenizer(
     encode(prompt) {
       const unknown = new Set<string>();
       const ids: number[] = [];
-      for (const word of splitWords(prompt, config.maxLetters)) {
-        const id = findWord(idOf, word);
-        if (id === undefined) unknown.add(word);
-        else if (id !== config.padId) ids.push(id);
+      for (const { word, parts } of splitWords(prompt, config.maxLetters)) {
+        const found = parts.map((part) => findWord(idOf, part)).filter((id) => id !== undefined);
+        if (found.length < parts.length || parts.length === 0) unknown.add(word);
+        ids.push(...found.filter((id) => id !== config.padId));
       }
       const kept = ids.slice(0, config.window);
       return {
         ids: kept.length > 0 ? kept : [config.nullId],
+        known: ids.length,
         unknown: [...unknown],
         cut: ids.length - kept.length,
       };
@@ -65,20 +68,33 @@ export function createTinyTokenizer(
 const ANNOUNCED =
   /\b([Ww]ords?|[Tt]ext|[Ll]etters|[Ss]ays|[Ss]aying|[Rr]eads|[Rr]eading)\s+([A-Z0-9]{2,12})\b/g;
 
-function splitWords(prompt: string, maxLetters: number): string[] {
+const WORD = /[\p{L}\p{N}\p{Extended_Pictographic}]+/gu;
+
+/** A word as it was written, and what of it is looked up: its runs of ASCII letters and digits. */
+interface PromptWord {
+  readonly word: string;
+  readonly parts: readonly string[];
+}
+
+function splitWords(prompt: string, maxLetters: number): PromptWord[] {
   const plain = prompt
     .replace(/[“”„‟«»″]/g, '"')
     .replace(/[‘’]/g, "'")
     .normalize("NFKD")
     .replace(/\p{M}/gu, "")
     .replace(ANNOUNCED, '$1 "$2"');
-  const words: string[] = [];
+  const words: PromptWord[] = [];
   // Splitting on a pattern with one group alternates: outside, inside, outside, …
   plain.split(/"([^"]*)"/).forEach((part, index) => {
     const letters = index % 2 === 1 ? part.toUpperCase().replace(/[^A-Z0-9]/g, "") : "";
     if (letters.length >= 1 && letters.length <= maxLetters)
-      words.push("<q>", ...[...letters].map((letter) => `<c:${letter}>`), "</q>");
-    else words.push(...(part.toLowerCase().match(/[a-z0-9]+/g) ?? []));
+      words.push({
+        word: `"${letters}"`,
+        parts: ["<q>", ...[...letters].map((letter) => `<c:${letter}>`), "</q>"],
+      });
+    else
+      for (const word of part.toLowerCase().match(WORD) ?? [])
+        words.push({ word, parts: word.match(/[a-z0-9]+/g) ?? [] });
   });
   return words;
 }
