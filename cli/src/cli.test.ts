@@ -335,11 +335,30 @@ test("doctor finds a healthy install", async () => {
   assert.match(ended.out, /server +http:\/\/127\.0\.0\.1:\d+ answers/);
 });
 
-test("help has examples for every command", async () => {
-  for (const command of ["serve", "run", "keys create", "types", "backup"]) {
-    const ended = await sluice([...command.split(" "), "--help"]);
-    assert.equal(ended.code, 0);
-    assert.match(ended.out, /Example/);
+test("help has examples for every command, and fits into 80 columns", async () => {
+  const commands = [
+    ...[
+      "serve",
+      "run",
+      "exec",
+      "endpoints",
+      "requests",
+      "types",
+      "webhooks listen",
+      "backup",
+      "restore",
+      "doctor",
+    ],
+    ...["keys create", "keys list", "keys update", "keys revoke"],
+    ...["models list", "models pull", "models add", "models remove"],
+  ];
+  for (const command of ["", "keys", "models", "webhooks", ...commands]) {
+    const ended = await sluice([...command.split(" ").filter(Boolean), "--help"]);
+    assert.equal(ended.code, 0, command);
+    const [explained = "", examples] = ended.out.split(/^Examples?:\n/m);
+    assert.match(examples ?? "", /^ {2}\S*.*sluice /, `${command} has an example`);
+    const wide = explained.split("\n").filter((line) => line.length > 80);
+    assert.deepEqual(wide, [], command);
   }
 });
 

@@ -12,6 +12,7 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addTypesCommand } from "./commands/types.ts";
 import { addWebhooksCommands } from "./commands/webhooks.ts";
 import { nameProgram } from "./shell/format-command.ts";
+import { wrapHelp } from "./terminal/wrap-help.ts";
 import { readVersion } from "./version.ts";
 
 /** Runs the `sluice` command with these words; gives back its exit code. */
@@ -20,7 +21,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .description("The fal model API on your own machines.")
     .version(readVersion(), "-V, --version", "print the version")
     .showHelpAfterError("(add --help for what this command takes)")
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ showGlobalOptions: false, minWidthToWrap: 20 })
+    .configureOutput({
+      writeOut: (text) => void process.stdout.write(wrapHelp(text, process.stdout.columns ?? 80)),
+    })
     .enablePositionalOptions()
     .addHelpText(
       "after",

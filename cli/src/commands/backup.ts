@@ -31,6 +31,7 @@ export function addBackupCommands(program: Command): void {
   addDataOption(program.command("restore"))
     .description("make a data folder from a backup; the folder must be empty or absent")
     .argument("<folder>", "what `sluice backup` wrote")
+    .addHelpText("after", "\nExample:\n  sluice restore /backups/sluice-2026-11-23 --data /var/lib/sluice")
     .action(async (folder: string, options: { data?: string }) => {
       const dataDir = resolveDataDir(options);
       const source = resolve(folder);

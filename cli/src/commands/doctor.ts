@@ -21,6 +21,7 @@ export function addDoctorCommand(program: Command): void {
   addDataOption(program.command("doctor"))
     .description("check the install, the data folder and the server")
     .option("--json", "print a JSON list")
+    .addHelpText("after", "\nExample:\n  sluice doctor --data /var/lib/sluice")
     .action(async (options: { data?: string; json?: boolean }) => {
       const dataDir = resolveDataDir(options);
       const findings = [

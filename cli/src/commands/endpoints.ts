@@ -9,6 +9,7 @@ export function addEndpointsCommand(program: Command): void {
   addDataOption(program.command("endpoints"))
     .description("list the endpoints of the server at SLUICE_URL, and which model answers")
     .option("--json", "print a JSON list")
+    .addHelpText("after", "\nExample:\n  SLUICE_URL=http://gpu-box:7777 sluice endpoints")
     .action(async (options: { data?: string; json?: boolean }) => {
       const connection = findConnection(process.env, resolveDataDir(options));
       const all = await listEndpoints(connection);

@@ -25,7 +25,10 @@ interface DataOptions {
 
 /** `sluice keys create|list|update|revoke`: callers' credentials, whether a server is running or not. */
 export function addKeysCommands(program: Command): void {
-  const keys = program.command("keys").description("make, list, change and revoke callers' keys");
+  const keys = program
+    .command("keys")
+    .description("make, list, change and revoke callers' keys")
+    .addHelpText("after", "\nExamples:\n  sluice keys create --name my-app\n  sluice keys list");
   keys.exitOverride();
 
   addDataOption(keys.command("create"))
@@ -51,6 +54,7 @@ export function addKeysCommands(program: Command): void {
   addDataOption(keys.command("list"))
     .description("list keys (secrets are never shown again)")
     .option("--json", "print a JSON list")
+    .addHelpText("after", "\nExample:\n  sluice keys list --json")
     .action(async (options: DataOptions) => {
       const list = (await command(options, { command: "keys.list" })) as Key[];
       if (options.json) return void process.stdout.write(`${JSON.stringify(list)}\n`);
@@ -80,6 +84,7 @@ export function addKeysCommands(program: Command): void {
     .option("--queued <n>", "most requests waiting at once, or none")
     .option("--requests-per-day <n>", "most requests a day, or none")
     .option("--stored-bytes <n>", "most bytes of files kept, or none")
+    .option("--json", "print a JSON object")
     .addHelpText("after", "\nExample:\n  sluice keys update 0192… --concurrency 2 --requests-per-day none")
     .action(async (keyId: string, options: LimitOptions & DataOptions & { readonly name?: string }) => {
       const list = (await command(options, { command: "keys.list" })) as Key[];
@@ -90,12 +95,14 @@ export function addKeysCommands(program: Command): void {
       const sent = { command: "keys.update", keyId, changes } as const;
       const answer = key === undefined ? undefined : ((await command(options, sent)) as { key: Key | null });
       if (answer === undefined || answer.key === null) throw createUnknownKeyError(keyId);
+      if (options.json) return void process.stdout.write(`${JSON.stringify(answer.key)}\n`);
       process.stdout.write(`${answer.key.id} ${answer.key.alias}: ${describeLimits(answer.key.limits)}\n`);
     });
 
   addDataOption(keys.command("revoke"))
     .description("revoke a key; it is refused from now on")
     .argument("<key-id>", "the part of the key before the colon")
+    .addHelpText("after", "\nExample:\n  sluice keys revoke 0192…")
     .action(async (keyId: string, options: DataOptions) => {
       const { revoked } = (await command(options, { command: "keys.revoke", keyId })) as { revoked: boolean };
       if (!revoked) throw createUnknownKeyError(keyId);

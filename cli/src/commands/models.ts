@@ -46,6 +46,7 @@ Examples:
     .description("what is installed and answers what, what can be pulled, what fits this machine")
     .option("--all", "show what does not run here, too, and why")
     .option("--json", "print a JSON object")
+    .addHelpText("after", "\nExample:\n  sluice models list --all")
     .action(async (options: DataOptions & { json?: boolean; all?: boolean }) => {
       await explain(async () => {
         const { listModels } = await import("../models/list-models.ts");

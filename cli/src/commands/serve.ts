@@ -12,7 +12,7 @@ import {
   type Settings,
   SettingsError,
 } from "@sluice/server";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { createClientTarball } from "../client-package/client-tarball.ts";
 import { createLogger } from "../create-logger.ts";
@@ -22,7 +22,8 @@ import { readVersion } from "../version.ts";
 
 /** `sluice serve`: the server, on embedded defaults. */
 export function addServeCommand(program: Command): void {
-  const command = new Command("serve")
+  const command = program
+    .command("serve")
     .description("start the server")
     .argument(
       "[model-files...]",
@@ -42,7 +43,6 @@ export function addServeCommand(program: Command): void {
     .action(async (files: string[], options: Record<string, string | boolean | undefined>) => {
       await serve(files, options);
     });
-  program.addCommand(command);
 }
 
 async function serve(

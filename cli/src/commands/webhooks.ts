@@ -14,7 +14,10 @@ interface Options {
 
 /** `sluice webhooks listen`: an inbox on this machine that shows and verifies what a server delivers. */
 export function addWebhooksCommands(program: Command): void {
-  const webhooks = program.command("webhooks").description("receive webhooks on this machine");
+  const webhooks = program
+    .command("webhooks")
+    .description("receive webhooks on this machine")
+    .addHelpText("after", "\nExample:\n  sluice webhooks listen");
   webhooks.exitOverride();
 
   addDataOption(webhooks.command("listen"))

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatDuration } from "./format-duration.ts";
 import { formatTable } from "./format-table.ts";
+import { wrapHelp } from "./wrap-help.ts";
 
 test("a table's columns line up, and its last one is cut where the terminal ends", () => {
   const text = formatTable(
@@ -35,5 +36,28 @@ test("durations are said as people say them", () => {
     "1 h 0 min",
     "2 h 5 min",
     "4 d",
+  ]);
+});
+
+test("help goes on below what it explains, and examples stay whole", () => {
+  const help = [
+    "A sentence that is longer than the terminal is wide.",
+    "  SLUICE_LEASE   A running request whose runner says nothing is queued again.",
+    "Examples:",
+    "  sluice requests --endpoint fal-ai/flux-pro --state failed",
+  ].join("\n");
+  assert.deepEqual(wrapHelp(help, 44).split("\n"), [
+    "A sentence that is longer than the terminal",
+    "is wide.",
+    "  SLUICE_LEASE   A running request whose",
+    "                 runner says nothing is",
+    "                 queued again.",
+    "Examples:",
+    "  sluice requests --endpoint fal-ai/flux-pro --state failed",
+  ]);
+  assert.deepEqual(wrapHelp("  SLUICE_LEASE   A running request whose runner is silent.", 30).split("\n"), [
+    "  SLUICE_LEASE",
+    "      A running request whose",
+    "      runner is silent.",
   ]);
 });
