@@ -100,7 +100,7 @@ Examples:
     .option("--name <name>", "what to call it here, and in x-model")
     .option("--provider <provider>", "what computes ONNX graphs: auto, cpu, cuda, dml, webgpu, coreml")
     .option(
-      "--file <role=path...>",
+      "--file <part=path...>",
       "further files of a single-file model: vae=, llm=, clip_l=, clip_g=, t5xxl=",
     )
     .option("--family <family>", "what a single file is, when its tensors do not tell")

@@ -190,9 +190,13 @@ function readFiles(texts: readonly string[]): Partial<Record<FileRole, string>> 
     const at = text.indexOf("=");
     const role = text.slice(0, Math.max(0, at)) as FileRole;
     const path = text.slice(at + 1);
-    if (!FILE_ROLES.includes(role) || path === "")
-      throw new CliError(`--file "${text}" is not ROLE=PATH.`, {
-        next: [`Roles are ${FILE_ROLES.join(", ")}.`],
+    if (at < 1 || path === "")
+      throw new CliError(`--file "${text}" is not PART=PATH.`, {
+        next: ["For example --file vae=ae.safetensors"],
+      });
+    if (!FILE_ROLES.includes(role))
+      throw new CliError(`--file ${text}: no part of a model is called "${role}".`, {
+        next: [`Its parts are ${FILE_ROLES.join(", ")}.`],
       });
     if (![".gguf", ".safetensors"].includes(extname(path)))
       throw new CliError(`${path} is neither .gguf nor .safetensors.`);

@@ -242,7 +242,12 @@ describe("sluice models", { timeout: 240_000 }, () => {
       ["ftp://127.0.0.1/x.gguf", {}, /ftp:\/\/127\.0\.0\.1\/x\.gguf is not https/],
       ["https://", {}, /"https:\/\/" is not an address/],
       [weights.path, { name: "Ünwise" }, /cannot be the name of a model/],
-      [alone, { file: ["vea=x.gguf"] }, /is not ROLE=PATH.*Roles are model, diffusion-model, vae/s],
+      [
+        alone,
+        { file: ["vea=x.gguf"] },
+        /no part of a model is called "vea".*Its parts are model, diffusion-model, vae/s,
+      ],
+      [alone, { file: ["ae.safetensors"] }, /"ae\.safetensors" is not PART=PATH/],
     ] as const)
       await refuses(() => addModel(model, options, settings()), message);
     await refuses(() => removeModel("nothing", {}, settings()), /No model here is named "nothing"/);
