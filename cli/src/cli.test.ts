@@ -387,6 +387,10 @@ test("a backup taken while the server runs restores to a server with the same ke
   assert.equal(restore.code, 0, restore.err);
   const second = await serve(restored);
   try {
+    assert.equal((await stat(join(restored, "first-key"))).mode & 0o777, 0o600);
+    const own = await sluice(["requests", "--json", "--data", restored], { SLUICE_URL: second.url });
+    assert.ok((JSON.parse(own.out) as unknown[]).length > 0, "this machine has a key to look with");
+    assert.equal((await stat(restored)).mode & 0o777, 0o700);
     const response = await fetch(`${second.url}${path}`, { headers: { authorization } });
     assert.equal(response.status, 200);
     const output = (await response.json()) as { card: { url: string } };

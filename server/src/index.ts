@@ -5,6 +5,7 @@ export { type Clock, systemClock } from "./clock.ts";
 export { getControlPath, sendControlCommand } from "./control/control-client.ts";
 export { type ControlCommand, listAllKeys } from "./control/control-server.ts";
 export { DatabaseError } from "./database/database.ts";
+export { createFirstKey } from "./first-key.ts";
 export { ListenError } from "./gateway/listen.ts";
 export type { CreatedKey, Key, KeyLimits, Scope } from "./keys/key-store.ts";
 export { type Logger, silentLogger } from "./logger.ts";

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { backupStore } from "./backup-store.ts";
 import type { Catalog } from "./catalog/catalog.ts";
@@ -8,6 +7,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { getControlPath } from "./control/control-client.ts";
 import { startControlServer } from "./control/control-server.ts";
 import { createIngest } from "./files/ingest.ts";
+import { createFirstKey } from "./first-key.ts";
 import { openAppFiles } from "./gateway/app/app-files.ts";
 import { verifyFileIdentity } from "./gateway/cdn/file-urls.ts";
 import type { GatewayContext } from "./gateway/context.ts";
@@ -105,7 +105,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
     }),
   );
   opened.use(startHousekeeping({ queue: store.queue, files: store.files, live, clock, logger }));
-  const createdKey = await ensureFirstKey(store);
+  const createdKey = (await store.keys.isEmpty()) ? await createFirstKey(store) : null;
   const appFiles = options.appFolder === undefined ? undefined : await openAppFiles(options.appFolder);
   let isDraining = false;
   const context: GatewayContext = {
@@ -172,16 +172,6 @@ function findSampleCall(catalog: Catalog): SampleCall | undefined {
     if (input !== undefined) return { endpointId: entry.endpointId, input };
   }
   return undefined;
-}
-
-/** The first start makes an ADMIN key; its only plaintext is a file that its owner alone may read. */
-async function ensureFirstKey(store: Store): Promise<string | null> {
-  if (!(await store.keys.isEmpty())) return null;
-  const { credential } = await store.keys.create({ alias: "first key", scope: "ADMIN" });
-  const path = join(store.dataDir, "first-key");
-  await writeFile(path, `${credential}\n`, { mode: 0o600 });
-  await chmod(path, 0o600);
-  return credential;
 }
 
 /** A Unix socket's path may have about a hundred bytes; a deeper data folder does without. */

@@ -1,6 +1,13 @@
 import { cp, readdir, rename, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { backupStore, openStore, parseSettings, sendControlCommand, silentLogger } from "@sluice/server";
+import {
+  backupStore,
+  createFirstKey,
+  openStore,
+  parseSettings,
+  sendControlCommand,
+  silentLogger,
+} from "@sluice/server";
 import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
@@ -47,12 +54,15 @@ export function addBackupCommands(program: Command): void {
       const partial = `${dataDir}.restoring-${process.pid}`;
       await cp(source, partial, { recursive: true, errorOnExist: true, preserveTimestamps: true });
       await rename(partial, dataDir);
-      const settings = parseSettings(process.env, { dataDir });
+      // What was copied is the embedded store, whatever the server of this machine is set to.
+      const settings = { ...parseSettings(process.env, { dataDir }), databaseUrl: null, storageUrl: null };
       await using store = await openStore({ settings, logger: silentLogger });
-      const page = await store.keys.list({ limit: 1 });
+      await createFirstKey(store, "key of a restore");
       process.stdout.write(`${dataDir}\n`);
-      if (page.keys.length === 0)
-        process.stdout.write("The restored store has no keys; `sluice keys create` makes one.\n");
+      process.stderr.write(
+        "Its keys work as before. A backup has none in plain text, so this machine got a new ADMIN key,\n" +
+          `kept in ${join(dataDir, "first-key")} as after a first start.\n`,
+      );
     });
 }
 
