@@ -76,6 +76,26 @@ describe("loading a model file", () => {
     await rejects('import "nowhere"; export default 1;', ["does not load: Cannot find package 'nowhere'"]);
   });
 
+  it("says where it does not parse, or what it ran into, also in a file that it imports", async () => {
+    const broken = "export default {\n  run: async ( => ({}),\n};\n";
+    await rejects(broken, [
+      "Unexpected token '=>'\n  at ",
+      ".mjs:2:16\n",
+      "\n    run: async ( => ({}),\n",
+      `\n${" ".repeat(17)}^`,
+    ]);
+    const typed = "const name: string = ;\nexport default name;\n";
+    await rejects(typed, ["Expression expected", ".ts:1:22\n"], "ts");
+    await rejects("enum A { B }\nexport default A;", ["enum is not supported", ".ts:1:1\n"], "ts");
+    await rejects("const a = {};\nexport default a.b.c;", ["reading 'c'", ".mjs:2:20"]);
+    await rejects('import { no } from "node:fs";\nexport default no;', ["named 'no'", ".mjs:1:10\n"]);
+
+    await writeFile(join(folder, "part.mjs"), broken);
+    await rejects('import part from "./part.mjs";\nexport default part;', [
+      `at ${join(folder, "part.mjs")}:2:16`,
+    ]);
+  });
+
   it("asks a Standard Schema for the side that callers see", async () => {
     const { manifest } = await load(`
       const schema = { "~standard": { version: 1, vendor: "test", jsonSchema: {
@@ -93,10 +113,10 @@ async function load(text: string, extension = "mjs"): ReturnType<typeof loadMode
   return loadModelFile(file);
 }
 
-async function rejects(text: string, problems: readonly string[]): Promise<void> {
-  await assert.rejects(load(text), (error) => {
+async function rejects(text: string, problems: readonly string[], extension = "mjs"): Promise<void> {
+  await assert.rejects(load(text, extension), (error) => {
     assert(error instanceof ModelFileError);
-    assert.match(error.message, /model-\d+\.mjs/);
+    assert.match(error.message, /model-\d+\.(mjs|ts)/);
     for (const problem of problems)
       assert(error.message.includes(problem), `${problem}\nin ${error.message}`);
     return true;

@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url";
 import type { ModelDefinition } from "../model/define-model.ts";
 import type { ModelFileManifest } from "../model/manifest.ts";
 import { createManifest } from "./create-manifest.ts";
+import { locateFailure } from "./locate-failure.ts";
 
 export interface LoadedModelFile {
   /** By endpoint id, in the order of the file. */
@@ -55,18 +56,27 @@ async function importDefault(file: string): Promise<unknown> {
   try {
     module = (await import(pathToFileURL(file).href)) as typeof module;
   } catch (cause) {
-    throw new ModelFileError(
-      `${file} does not load: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause,
-      },
-    );
+    throw new ModelFileError(`${file} does not load: ${describeFailure(cause, file)}`, { cause });
   }
   if (module.default === undefined) {
     throw new ModelFileError(`${file} has no default export: write "export default defineModel({ id: … })".`);
   }
   return module.default;
 }
+
+/** What went wrong, where, and the line with a mark below the place. */
+function describeFailure(error: unknown, file: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const place = locateFailure(error, file);
+  if (place === undefined) return message;
+  const { at, code, column } = place;
+  const shown =
+    code === undefined || code.length > MAX_CODE ? "" : `\n\n  ${code}\n  ${" ".repeat(column - 1)}^`;
+  return `${message}\n  at ${at}${shown}`;
+}
+
+/** Longer lines are not for people. */
+const MAX_CODE = 200;
 
 function readId(definition: unknown): string | undefined {
   const id = (definition as { readonly id?: unknown } | null)?.id;
