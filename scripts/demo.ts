@@ -3,17 +3,16 @@
  * data folder of its own, `sluice run` sends the prompt with the key of the first start, and the path of the
  * saved picture is the last line.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "../cli/src/greeting/read-greeting.ts";
 
 const PROMPT =
   "Extreme close-up of a single tiger eye, direct frontal view. Detailed iris and pupil. Sharp focus on eye texture " +
   'and color. Natural lighting to capture authentic eye shine and depth. The word "FLUX" is painted over it in ' +
   "big, white brush strokes with visible texture.";
-const START_TIMEOUT_MS = 60_000;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cli = resolve(root, "cli/src/main.ts");
@@ -37,12 +36,12 @@ server.stderr.on("data", (chunk: Buffer) => {
   messages += chunk.toString();
 });
 try {
-  const url = await readUrl(server);
+  const { url } = await readGreeting(server);
   process.stderr.write(`server   ${url} (its own, ends with the demo)\n`);
   process.exitCode = await run(url);
 } catch (error) {
   process.exitCode = 1;
-  messages += `${error instanceof Error ? error.message : String(error)}\n`;
+  messages = `${error instanceof Error ? error.message : String(error)}\n`;
 } finally {
   if (process.exitCode !== 0) process.stderr.write(messages);
   if (server.exitCode === null) {
@@ -65,19 +64,4 @@ async function run(url: string): Promise<number> {
   );
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
-}
-
-/** The server prints `listening on URL` when it takes requests. */
-async function readUrl(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error("The server has no output.");
-  const timer = setTimeout(() => child.kill("SIGKILL"), START_TIMEOUT_MS);
-  for await (const line of createInterface({ input: child.stdout })) {
-    const url = /^listening on (\S+)$/.exec(line)?.[1];
-    if (url === undefined) continue;
-    clearTimeout(timer);
-    child.stdout.resume();
-    return url;
-  }
-  clearTimeout(timer);
-  throw new Error("The server ended before it took requests.");
 }

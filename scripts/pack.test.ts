@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { readGreeting } from "../cli/src/greeting/read-greeting.ts";
 import { PACKAGES, packAll } from "./pack.ts";
 
 const run = promisify(execFile);
@@ -70,7 +70,7 @@ test("the installed command serves a request on compiled code, within its size",
     },
   );
   try {
-    const url = await readUrl(server.stdout!);
+    const { url } = await readGreeting(server);
     assert.match(await (await fetch(url)).text(), /\/app\/assets\//, "the web app is built in");
     const tarball = join(target, "client.tgz");
     await writeFile(tarball, Buffer.from(await (await fetch(`${url}/client.tgz`)).arrayBuffer()));
@@ -167,14 +167,4 @@ async function fetchNode(major: number): Promise<readonly [number, string]> {
     timeout: 300_000,
   });
   return [major, join(place, "node_modules/node/bin/node")];
-}
-
-async function readUrl(stream: NodeJS.ReadableStream): Promise<string> {
-  for await (const line of createInterface({ input: stream })) {
-    const url = /^listening on (\S+)$/.exec(line)?.[1];
-    if (url === undefined) continue;
-    stream.resume();
-    return url;
-  }
-  throw new Error("The server did not start.");
 }

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "./greeting/read-greeting.ts";
 import { findProgramName } from "./shell/find-program-name.ts";
-import { readGreeting } from "./testing/read-greeting.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const CARD = fileURLToPath(new URL("./fixtures/card.ts", import.meta.url));

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { readGreeting } from "./testing/read-greeting.ts";
+import { readGreeting } from "./greeting/read-greeting.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 const MODEL = fileURLToPath(new URL("./fixtures/slow-card.ts", import.meta.url));

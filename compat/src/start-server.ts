@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { readGreeting } from "../../cli/src/greeting/read-greeting.ts";
 
 /** A real server in its own process, with a data folder of its own. */
 export interface TestServer extends AsyncDisposable {
@@ -16,7 +16,6 @@ export interface TestServer extends AsyncDisposable {
 }
 
 const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
-const START_TIMEOUT_MS = 60_000;
 
 export interface ServerOptions {
   readonly arguments?: readonly string[];
@@ -44,7 +43,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     ],
     { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...options.environment } },
   );
-  const url = await readUrl(child);
+  const { url } = await readGreeting(child);
   const key = (await readFile(join(dataDir, "first-key"), "utf8")).trim();
   return {
     url,
@@ -61,20 +60,4 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-async function readUrl(child: ChildProcess): Promise<string> {
-  const timer = setTimeout(() => child.kill("SIGKILL"), START_TIMEOUT_MS);
-  try {
-    for await (const line of createInterface({ input: child.stdout! })) {
-      const url = /^listening on (\S+)$/.exec(line)?.[1];
-      if (url !== undefined) {
-        child.stdout!.resume();
-        return url;
-      }
-    }
-    throw new Error("The server ended before it took requests.");
-  } finally {
-    clearTimeout(timer);
-  }
 }

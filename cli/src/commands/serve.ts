@@ -16,8 +16,8 @@ import { type Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { createClientTarball } from "../client-package/client-tarball.ts";
 import { createLogger } from "../create-logger.ts";
+import { formatGreeting } from "../greeting/format-greeting.ts";
 import { createInstalledModels } from "../models/installed-model-files.ts";
-import { formatCommand } from "../shell/format-command.ts";
 import { readVersion } from "../version.ts";
 
 /** `sluice serve`: the server, on embedded defaults. */
@@ -116,42 +116,6 @@ function readSettings(options: Readonly<Record<string, string | boolean | undefi
       throw new CliError(error.message, { next: ["`sluice serve --help` lists every setting."] });
     throw error;
   }
-}
-
-function formatGreeting(server: RunningServer, settings: Settings, version: string): string {
-  const names = server.endpointIds.join(", ");
-  const lines = [
-    `sluice ${version}`,
-    `listening on ${server.url}`,
-    "",
-    `  playground   ${server.url}/`,
-    `  models       ${names === "" ? "none" : names}`,
-    `  data         ${resolve(settings.dataDir)}`,
-  ];
-  if (server.createdKey !== null) {
-    lines.push(
-      `  key          ${server.createdKey}`,
-      `               first start: an ADMIN key, kept in ${resolve(settings.dataDir, "first-key")}`,
-    );
-  }
-  const words = describeSampleCall(server);
-  lines.push(
-    "",
-    `  try          ${formatCommand(words, { url: server.url, dataDir: resolve(settings.dataDir) })}`,
-    "",
-  );
-  return `${lines.join("\n")}\n`;
-}
-
-/** A short prompt where there is one, else what the endpoint's page begins with. */
-function describeSampleCall({ sampleCall }: RunningServer): readonly string[] {
-  if (sampleCall === undefined) return ["endpoints"];
-  const { endpointId, input } = sampleCall;
-  if (typeof input["prompt"] === "string") return ["run", endpointId, "prompt=a red apple"];
-  const fields = Object.entries(input).map(
-    ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
-  return ["run", endpointId, ...fields];
 }
 
 function explain(error: unknown): unknown {

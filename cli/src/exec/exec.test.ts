@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { readGreeting } from "../testing/read-greeting.ts";
+import { readGreeting } from "../greeting/read-greeting.ts";
 import { openPrivateAuthority } from "./private-authority.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));

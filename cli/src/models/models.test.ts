@@ -6,7 +6,6 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createDiffusionFolder } from "@sluice/runtime/testing/diffusion-folder";
@@ -14,6 +13,7 @@ import { type HubServer, startHubServer } from "@sluice/runtime/testing/hub-serv
 import { createReplaySdServer, type ReplaySdServer } from "@sluice/runtime/testing/replay-sd-server";
 import { writeGguf, writeSafetensors } from "@sluice/runtime/testing/weights-files";
 
+import { readGreeting } from "../greeting/read-greeting.ts";
 import { addModel, removeModel } from "./bind.ts";
 import { readWeightsSettings } from "./weights-settings.ts";
 
@@ -419,13 +419,7 @@ async function serve(): Promise<{ readonly child: ChildProcess; readonly origin:
       env: { ...process.env, SLUICE_MODEL_PROVIDER: "cpu", SLUICE_MODEL_SD_SERVER: sdServer.binary },
     },
   );
-  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-    const found = /^listening on (\S+)$/.exec(line)?.[1];
-    if (found === undefined) continue;
-    child.stdout?.resume();
-    return { child, origin: found };
-  }
-  throw new Error("the server did not start");
+  return { child, origin: (await readGreeting(child)).url };
 }
 
 async function stop(child: ChildProcess): Promise<void> {
