@@ -25,7 +25,8 @@ FROM node:24-bookworm-slim
 ENV NODE_ENV=production SLUICE_HOST=0.0.0.0 SLUICE_PORT=7777 SLUICE_DATA=/data
 WORKDIR /app
 COPY --from=build /app /app
-RUN mkdir /data && chown node:node /data
+# `docker exec … sluice keys create` and what the server tells to type.
+RUN ln -s /app/cli/src/launch.mjs /usr/local/bin/sluice && mkdir /data && chown node:node /data
 USER node
 VOLUME /data
 EXPOSE 7777
