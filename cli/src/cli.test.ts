@@ -185,6 +185,16 @@ test("an unknown endpoint says how to see the known ones", async () => {
   assert.match(ended.err, /sluice endpoints/);
 });
 
+test("a refused key of the environment says that this machine has one", async () => {
+  for (const command of [["run", "test/card", "text=x"], ["requests"]]) {
+    const ended = await sluice([...command, "--data", data], { ...withServer(), FAL_KEY: "some:body" });
+    assert.equal(ended.code, 1);
+    assert.match(ended.err, /Unset FAL_KEY, and the key in .*first-key is used/);
+  }
+  const unset = await sluice(["requests", "--data", data], { ...withServer(), FAL_KEY: "" });
+  assert.equal(unset.code, 0, unset.err);
+});
+
 test("keys made while the server runs work at once, and revoked ones stop at once", async () => {
   const created = await sluice(["keys", "create", "--name", "app", "--data", data]);
   const credential = created.out.trim();

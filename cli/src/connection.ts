@@ -11,6 +11,8 @@ export interface Connection {
   readonly credentials: string | undefined;
   /** Where the key came from, for messages. */
   readonly source: string;
+  /** File with this machine's own key that the environment's key goes before. */
+  readonly passedOver: string | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,10 +30,16 @@ export function findConnection(environment: Environment, dataDir: string): Conne
   }
   const { FAL_KEY: whole, FAL_KEY_ID: id, FAL_KEY_SECRET: secret } = environment;
   const fromEnvironment = whole || (id && secret ? `${id}:${secret}` : undefined);
-  if (fromEnvironment !== undefined) return { url, credentials: fromEnvironment, source: "FAL_KEY" };
   const path = join(dataDir, "first-key");
   const first = readFirstKey(path);
-  return { url, credentials: first, source: first === undefined ? "none" : path };
+  return fromEnvironment === undefined
+    ? { url, credentials: first, source: first === undefined ? "none" : path, passedOver: undefined }
+    : {
+        url,
+        credentials: fromEnvironment,
+        source: "FAL_KEY",
+        passedOver: first === undefined ? undefined : path,
+      };
 }
 
 /** A client for this connection. */
@@ -75,14 +83,20 @@ export function describeFailure(connection: Connection, cause: unknown): CliErro
   });
 }
 
+/** What to do about a key that the server refuses. */
+export function adviseOnKey({ passedOver }: Connection): readonly string[] {
+  return [
+    ...(passedOver === undefined ? [] : [`Unset FAL_KEY, and the key in ${passedOver} is used;`]),
+    "Set FAL_KEY=id:secret to a key of this server,",
+    "or make one with `sluice keys create` on the machine that serves.",
+  ];
+}
+
 function describeStatus(connection: Connection, status: number, text: string): CliError {
   const said = readMessage(text);
   if (status === 401 || status === 403) {
     return new CliError(`The server refused the key (${connection.source}): ${said}`, {
-      next: [
-        "Set FAL_KEY=id:secret to a key of this server,",
-        "or make one with `sluice keys create` on the machine that serves.",
-      ],
+      next: adviseOnKey(connection),
     });
   }
   return new CliError(`The server answered ${status}: ${said}`);

@@ -6,7 +6,13 @@ import { ApiError } from "@sluice/client";
 import type { QueueStatus } from "@sluice/protocol";
 import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
-import { type Connection, createClient, describeFailure, findConnection } from "../connection.ts";
+import {
+  adviseOnKey,
+  type Connection,
+  createClient,
+  describeFailure,
+  findConnection,
+} from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
 import { parseFields, uploadFiles } from "../input-fields.ts";
 import { findFiles, type OutputFile } from "../output-files.ts";
@@ -193,7 +199,7 @@ function explain(error: unknown, connection: Connection, signal: AbortSignal): u
   if (error instanceof ApiError) {
     const next =
       error.status === 401
-        ? ["Set FAL_KEY=id:secret, or make a key with `sluice keys create` on the machine that serves."]
+        ? adviseOnKey(connection)
         : error.status === 404
           ? ["`sluice endpoints` shows the endpoints of this server."]
           : [];

@@ -8,6 +8,7 @@ import {
   realDisk,
   resolveBinding,
 } from "@sluice/runtime/weights";
+import { formatCommand } from "../shell/format-command.ts";
 import { formatBytes } from "../terminal/format-bytes.ts";
 import { formatTable } from "../terminal/format-table.ts";
 import { type Fit, fitsMachine } from "./fits-machine.ts";
@@ -91,7 +92,7 @@ async function readListing({ dataDir, weightsDir, settings }: WeightsSettings): 
 
 function formatListing(
   { installed, unfinished, available, machine }: Listing,
-  { weightsDir }: WeightsSettings,
+  { dataDir, weightsDir }: WeightsSettings,
   isAll: boolean,
   columns: number,
 ): string {
@@ -141,7 +142,7 @@ function formatListing(
     );
   const example = shown.find(({ fit }) => fit.verdict === "yes") ?? shown[0];
   if (installed.length === 0 && example !== undefined)
-    lines.push("", `Try: sluice models add ${example.name}`);
+    lines.push("", `Try: ${formatCommand(["models", "add", example.name], { dataDir })}`);
   return lines.join("\n");
 }
 
