@@ -8,23 +8,14 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import { createFalClient } from "@sluice/client";
-import { describeLoad, print, printFigures, printHeader } from "./measuring/report.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
+import { print, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { startSluice } from "./measuring/start-sluice.ts";
 import { getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({
-  options: {
-    submits: { type: "string", default: "10000" },
-    callers: { type: "string", default: "50" },
-    rounds: { type: "string", default: "3" },
-  },
-});
-const submits = Number(values.submits);
-const callers = Number(values.callers);
-const rounds = Number(values.rounds);
+const { submits, callers, rounds } = readNumbers({ submits: 10_000, callers: 50, rounds: 3 });
 
 const ENDPOINT = "bench/noop";
 const INPUT = { prompt: "a red apple", wait_ms: 0 };
@@ -67,7 +58,7 @@ for (let round = 0; round < rounds; round++) {
     rates.push(submits / ((performance.now() - began) / 1000));
   }
 }
-print(`${submits} submits by ${callers} callers at once, ${rounds} rounds; ${describeLoad()} at the end\n`);
+printConditions(`${submits} submits by ${callers} callers at once, ${rounds} rounds`);
 printFigures([
   ...subjects.map(({ name, rates }) => ({ name, unit: "submits/s", ...getSpread(rates) })),
   ...subjects.map(({ name, cpu }) => ({ name: `${name}, CPU`, unit: "µs/submit", ...getSpread(cpu) })),

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { createFalClient } from "@sluice/client";
-import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { print, printBudget, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import type { MeasuredProcess } from "./measuring/start-process.ts";
 import { startSluice } from "./measuring/start-sluice.ts";
 import { getSpread } from "./measuring/statistics.ts";
@@ -73,7 +73,7 @@ async function compare(megabytes: number, rounds: number): Promise<void> {
   const completions: number[] = [];
   for (let round = 0; round < rounds; round++)
     completions.push(await measureCompletion(sluice.url, sluice.credential, megabytes));
-  print(`${rounds} rounds in turns; ${describeLoad()} at the end\n`);
+  printConditions(`${rounds} rounds in turns`);
   printFigures([
     { name: "our client", unit: "MiB/s", ...getSpread(own.rates) },
     { name: "curl -T", unit: "MiB/s", ...getSpread(curl.rates) },

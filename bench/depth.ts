@@ -8,13 +8,14 @@ import { execFile } from "node:child_process";
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import { HttpConnection } from "./measuring/http-connection.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
 import {
-  describeLoad,
   type Figure,
   print,
   printBudget,
+  printConditions,
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
@@ -23,16 +24,8 @@ import { getPercentile, getSpread, type Spread } from "./measuring/statistics.ts
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 import { NOOP_ENDPOINT } from "./models/noop-manifest.ts";
 
-const { values } = parseArgs({
-  options: {
-    depth: { type: "string", default: "1000000" },
-    rounds: { type: "string", default: "5" },
-    calls: { type: "string", default: "300" },
-  },
-});
-const depths = [100, Number(values.depth)];
-const rounds = Number(values.rounds);
-const calls = Number(values.calls);
+const { depth, rounds, calls } = readNumbers({ depth: 1_000_000, rounds: 5, calls: 300 });
+const depths = [100, depth];
 const ENDPOINT = `/queue/${NOOP_ENDPOINT}`;
 const BODY = '{"prompt":"a lighthouse at dusk"}';
 const WARM_UP = 5;
@@ -78,7 +71,7 @@ for (let round = -WARM_UP; round < rounds; round++) {
   }
 }
 
-print(`${rounds} rounds of ${calls} submits and statuses each; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${calls} submits and statuses each`);
 const [shallow, deep] = subjects as [Subject, Subject];
 const ratios = new Map<string, Spread>();
 const figures: Figure[] = [];

@@ -5,19 +5,15 @@
  *     node bench/direct-run.ts [--rounds 5] [--calls 400]
  */
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { HttpConnection } from "./measuring/http-connection.ts";
-import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
+import { print, printBudget, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { startProcess } from "./measuring/start-process.ts";
 import { NOOP_MODEL, startSluice } from "./measuring/start-sluice.ts";
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, calls: { type: "string", default: "400" } },
-});
-const rounds = Number(values.rounds);
-const calls = Number(values.calls);
+const { rounds, calls } = readNumbers({ rounds: 5, calls: 400 });
 const BODY = '{"prompt":"a lighthouse at dusk"}';
 const WARM_UP = 2_000;
 
@@ -69,7 +65,7 @@ for (let round = 0; round < rounds; round++) {
 own.close();
 plain.close();
 
-print(`${rounds} rounds of ${calls} calls each; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${calls} calls each`);
 printFigures([
   { name: "through the server, p50", unit: "ms", ...getSpread(medians.own) },
   { name: "through node:http, p50", unit: "ms", ...getSpread(medians.plain) },

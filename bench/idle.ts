@@ -6,17 +6,14 @@
  *     node bench/idle.ts [--rounds 5] [--quiet 10]
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
-import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
+import { print, printBudget, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { startSluice } from "./measuring/start-sluice.ts";
 import { getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, quiet: { type: "string", default: "10" } },
-});
-const rounds = Number(values.rounds);
-const quietMs = Number(values.quiet) * 1_000;
+const { rounds, quiet } = readNumbers({ rounds: 5, quiet: 10 });
+const quietMs = quiet * 1_000;
 const SETTLE_MS = 2_000;
 
 printHeader("An idle server: start, memory, CPU");
@@ -39,7 +36,7 @@ for (let round = 0; round <= rounds; round++) {
   await sleep(isLast ? quietMs : SETTLE_MS);
   cpu.push(((server.readCpuMs() - before) / (isLast ? quietMs : SETTLE_MS)) * 100);
 }
-print(`${rounds} more starts on the same folder; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} more starts on the same folder`);
 printFigures([
   { name: "start to listening", unit: "ms", ...getSpread(starts) },
   { name: "resident memory, no model loaded", unit: "MiB", ...getSpread(memory) },

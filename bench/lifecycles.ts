@@ -18,10 +18,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { pinToCores } from "./measuring/pin-to-cores.ts";
 import {
-  describeLoad,
   type Figure,
   print,
   printBudget,
+  printConditions,
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
@@ -143,7 +143,7 @@ for (let round = 0; round <= rounds; round++) {
 }
 
 print(isPinned ? "server side on one core, callers on the others" : "not pinned to cores");
-print(`${rounds} rounds of ${forMs / 1_000} s each, ${callers} callers; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${forMs / 1_000} s each, ${callers} callers`);
 for (const { name, what } of subjects) print(`${name.padEnd(9)} ${what}`);
 print("");
 const figures: Figure[] = [];

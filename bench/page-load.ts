@@ -5,18 +5,16 @@
  *
  *     node bench/page-load.ts [--rounds 9]
  */
-
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { type Browser, chromium } from "playwright-core";
-import { describeLoad, print, printBudget, printFigures, printHeader } from "./measuring/report.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
+import { print, printBudget, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { startSluice } from "./measuring/start-sluice.ts";
 import { getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "9" } } });
-const rounds = Number(values.rounds);
+const { rounds } = readNumbers({ rounds: 9 });
 const PAGE = "/models/fal-ai/flux-pro";
 
 interface Load {
@@ -43,7 +41,7 @@ try {
 } finally {
   await browser.close();
 }
-print(`${rounds} loads with an empty cache; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} loads with an empty cache`);
 const figure = (name: string, unit: string, read: (each: Load) => number) => ({
   name,
   unit,

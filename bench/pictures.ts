@@ -15,10 +15,10 @@ import { openTinyEngine } from "@sluice/runtime/engines";
 import { InferenceSession } from "onnxruntime-node";
 import { HttpConnection } from "./measuring/http-connection.ts";
 import {
-  describeLoad,
   type Figure,
   print,
   printBudget,
+  printConditions,
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
@@ -42,7 +42,7 @@ printHeader("Pictures of 1024×768 with the shipped model");
 const figures: Figure[] = [];
 await measureServer();
 const shares = await measureEngine();
-print(`${rounds} rounds; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds`);
 printFigures(figures);
 print("");
 printBudget("a step costs less than 3 % over the ONNX session alone", getSpread(shares).median < 3);

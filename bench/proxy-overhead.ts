@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createHandler } from "@sluice/proxy/node";
-import { describeLoad, print, printFigures, printHeader } from "./measuring/report.ts";
+import { print, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 
 const BODY = JSON.stringify({ prompt: "a red apple" });
@@ -79,7 +79,7 @@ async function compare(calls: number, rounds: number): Promise<void> {
       subject.all.push(...times);
     }
   }
-  print(`${rounds} rounds of ${calls} calls; ${describeLoad()} at the end\n`);
+  printConditions(`${rounds} rounds of ${calls} calls`);
   printFigures(
     subjects.map(({ name, medians }) => ({
       name: `${name}, p50 of a round`,

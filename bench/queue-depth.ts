@@ -19,7 +19,7 @@ import { type AccountId, createRequestId, type KeyId, type RequestId } from "../
 import { silentLogger } from "../server/src/logger.ts";
 import { createRequestQueue } from "../server/src/queue/create-request-queue.ts";
 import type { Lease } from "../server/src/queue/request-queue.ts";
-import { describeLoad, type Figure, print, printFigures, printHeader } from "./measuring/report.ts";
+import { type Figure, printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { getSpread } from "./measuring/statistics.ts";
 
 const SHALLOW = 100;
@@ -69,7 +69,7 @@ async function compare(): Promise<void> {
       figures.push(JSON.parse(output) as Figures);
     }
     const [shallow, deep] = figures as [Figures, Figures];
-    print(`${rounds} rounds of ${BATCH}, CPU per operation; ${describeLoad()} at the end\n`);
+    printConditions(`${rounds} rounds of ${BATCH}, CPU per operation`);
     const rows: Figure[] = [];
     for (const name of ["submit", "lease", "complete", "status", "position"] as const) {
       const [few, many] = [getSpread(shallow[name]), getSpread(deep[name])];

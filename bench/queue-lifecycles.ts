@@ -9,7 +9,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { systemClock } from "../server/src/clock.ts";
 import { migrateDatabase } from "../server/src/database/migrate-database.ts";
 import { openSqliteDatabase } from "../server/src/database/sqlite-database.ts";
@@ -18,19 +17,11 @@ import { type AccountId, createRequestId, type KeyId } from "../server/src/ids.t
 import { silentLogger } from "../server/src/logger.ts";
 import { createRequestQueue } from "../server/src/queue/create-request-queue.ts";
 import { openBaselineQueue } from "./baseline.ts";
-import { describeLoad, print, printFigures, printHeader } from "./measuring/report.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
+import { printConditions, printFigures, printHeader } from "./measuring/report.ts";
 import { getSpread } from "./measuring/statistics.ts";
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "7" },
-    requests: { type: "string", default: "4000" },
-    callers: { type: "string", default: "64" },
-  },
-});
-const rounds = Number(values.rounds);
-const requests = Number(values.requests);
-const callers = Number(values.callers);
+const { rounds, requests, callers } = readNumbers({ rounds: 7, requests: 4_000, callers: 64 });
 
 const INPUT = Buffer.from(
   '{"prompt":"a lighthouse at dusk, long exposure","seed":7,"image_size":"square_hd"}',
@@ -71,7 +62,7 @@ for (let round = 0; round < rounds + 1; round++) {
   }
 }
 
-print(`${rounds} rounds of ${requests} lifecycles, ${callers} callers; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${requests} lifecycles, ${callers} callers`);
 const ratios = rates.queue.map((rate, index) => rate / rates.baseline[index]!);
 printFigures([
   { name: "baseline: rate", unit: "lifecycles/s", ...getSpread(rates.baseline) },

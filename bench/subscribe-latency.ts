@@ -8,13 +8,13 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import { createFalClient } from "@sluice/client";
+import { readNumbers } from "./measuring/read-numbers.ts";
 import {
-  describeLoad,
   type Figure,
   print,
   printBudget,
+  printConditions,
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
@@ -22,11 +22,7 @@ import { startSluice } from "./measuring/start-sluice.ts";
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, calls: { type: "string", default: "12" } },
-});
-const rounds = Number(values.rounds);
-const calls = Number(values.calls);
+const { rounds, calls } = readNumbers({ rounds: 5, calls: 12 });
 
 const ENDPOINT = "bench/noop";
 
@@ -83,7 +79,7 @@ for (let round = 0; round < rounds; round++) {
   }
 }
 
-print(`${rounds} rounds of ${calls} calls by each client; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${calls} calls by each client`);
 printFigures(
   subjects.flatMap(({ name, medians, all }): Figure[] => [
     { name: `${name}, p50 of a round`, unit: "ms", ...getSpread(medians) },

@@ -5,14 +5,14 @@
  *     node bench/subscribers.ts [--subscribers 2000] [--seconds 20] [--rounds 3]
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { HttpConnection } from "./measuring/http-connection.ts";
 import { type OpenStream, openEventStream } from "./measuring/open-event-stream.ts";
+import { readNumbers } from "./measuring/read-numbers.ts";
 import {
-  describeLoad,
   type Figure,
   print,
   printBudget,
+  printConditions,
   printFigures,
   printHeader,
 } from "./measuring/report.ts";
@@ -20,16 +20,8 @@ import { startSluice } from "./measuring/start-sluice.ts";
 import { getPercentile, getSpread } from "./measuring/statistics.ts";
 import { makeTemporaryFolder } from "./measuring/temporary-folder.ts";
 
-const { values } = parseArgs({
-  options: {
-    subscribers: { type: "string", default: "2000" },
-    seconds: { type: "string", default: "20" },
-    rounds: { type: "string", default: "3" },
-  },
-});
-const subscribers = Number(values.subscribers);
-const roundMs = Number(values.seconds) * 1_000;
-const rounds = Number(values.rounds);
+const { subscribers, seconds, rounds } = readNumbers({ subscribers: 2_000, seconds: 20, rounds: 3 });
+const roundMs = seconds * 1_000;
 /** Each request in front takes the worker this long. */
 const MODEL_MS = 1_000;
 const PROBE_EVERY_MS = 25;
@@ -80,7 +72,7 @@ await sleep(2_000);
 const crowded: Seen[] = [];
 for (let round = 0; round < rounds; round++) crowded.push(await watch());
 
-print(`${rounds} rounds of ${roundMs / 1_000} s; ${describeLoad()} at the end\n`);
+printConditions(`${rounds} rounds of ${roundMs / 1_000} s`);
 const show = (name: string, unit: string, read: (seen: Seen) => number): Figure[] => [
   { name: `${name}, before`, unit, ...getSpread([read(alone)]) },
   { name: `${name}, with them`, unit, ...getSpread(crowded.map(read)) },

@@ -11,6 +11,12 @@ export function printHeader(question: string): void {
   print("");
 }
 
+/** Says how the figures below came about, and how busy the machine was at the end. */
+export function printConditions(how: string): void {
+  print(`${how}; ${describeLoad()} at the end`);
+  print("");
+}
+
 /** Others on the machine make every figure worse, and not evenly. */
 export function describeLoad(): string {
   const [minute = 0] = loadavg();
