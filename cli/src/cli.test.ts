@@ -398,6 +398,7 @@ test("a backup taken while the server runs restores to a server with the same ke
   const second = await serve(restored);
   try {
     assert.equal((await stat(join(restored, "first-key"))).mode & 0o777, 0o600);
+    assert.ok(second.greeting.some((line) => /^ {2}key +in .*restored.first-key$/.test(line)));
     const own = await sluice(["requests", "--json", "--data", restored], { SLUICE_URL: second.url });
     assert.ok((JSON.parse(own.out) as unknown[]).length > 0, "this machine has a key to look with");
     assert.equal((await stat(restored)).mode & 0o777, 0o700);

@@ -41,6 +41,11 @@ const REFUSED: readonly (readonly [Record<string, string>, RegExp])[] = [
   [{ SLUICE_LEASE: "soon" }, /SLUICE_LEASE must be a duration/],
   [{ SLUICE_MAX_BODY: "1 elephant" }, /SLUICE_MAX_BODY must be bytes/],
   [{ SLUICE_TLS_CERT: "a.pem" }, /SLUICE_TLS_CERT and SLUICE_TLS_KEY go together/],
+  [
+    { SLUICE_DATABASE_URL: "mysql://u:secret@h/d" },
+    /^SLUICE_DATABASE_URL must begin with postgres:\/\/[^@]*$/,
+  ],
+  [{ SLUICE_STORAGE_URL: "https://u:secret@h/bucket" }, /^SLUICE_STORAGE_URL must begin with s3:\/\/[^@]*$/],
   [{ SLUICE_PUBLIC_URL: "example.org" }, /SLUICE_PUBLIC_URL must be an http\(s\) origin/],
   [{ SLUICE_PUBLIC_URL: "https://example.org/api" }, /SLUICE_PUBLIC_URL must be an http\(s\) origin/],
   [{ SLUICE_LOG_LEVEL: "loud" }, /SLUICE_LOG_LEVEL must be debug, info, .*, not "loud"/],

@@ -278,6 +278,15 @@ export function parseSettings(
     isHub(settings.hubUrl),
     "SLUICE_HUB must be an https address (http only on this machine), for example https://huggingface.co.",
   );
+  // Neither is printed: both may hold a password.
+  check(
+    settings.databaseUrl === null || /^postgres(ql)?:\/\//.test(settings.databaseUrl),
+    "SLUICE_DATABASE_URL must begin with postgres://; without it SQLite is used.",
+  );
+  check(
+    settings.storageUrl === null || settings.storageUrl.startsWith("s3://"),
+    "SLUICE_STORAGE_URL must begin with s3://; without it files are kept in the data folder.",
+  );
   check(
     settings.publicUrl === null || isOrigin(settings.publicUrl),
     "SLUICE_PUBLIC_URL must be an http(s) origin without a path, for example https://models.example.org.",

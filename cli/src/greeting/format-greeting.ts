@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { RunningServer, Settings } from "@sluice/server";
 import { formatCommand } from "../shell/format-command.ts";
@@ -16,12 +17,13 @@ export function formatGreeting(server: RunningServer, settings: Settings, versio
     `  models       ${names === "" ? "none" : names}`,
     `  data         ${resolve(settings.dataDir)}`,
   ];
+  const keyFile = resolve(settings.dataDir, "first-key");
   if (server.createdKey !== null) {
     lines.push(
       `  key          ${server.createdKey}`,
-      `               first start: an ADMIN key, kept in ${resolve(settings.dataDir, "first-key")}`,
+      `               first start: an ADMIN key, kept in ${keyFile}`,
     );
-  }
+  } else if (existsSync(keyFile)) lines.push(`  key          in ${keyFile}`);
   const words = describeSampleCall(server);
   lines.push(
     "",

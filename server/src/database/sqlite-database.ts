@@ -68,7 +68,7 @@ function openConnection(path: string): DatabaseSync {
       if (problem !== "ok") {
         throw new DatabaseError(
           "corrupt",
-          `The database file ${path} is damaged (${String(problem)}). Move it away and restore a backup with "sluice restore".`,
+          `The database file ${path} is damaged (${String(problem)}). Move it away and restore a backup with \`sluice restore\`.`,
         );
       }
     }

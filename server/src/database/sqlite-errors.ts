@@ -36,7 +36,7 @@ function fromResultCode(code: number, error: Error, path: string): unknown {
     case 26: // SQLITE_NOTADB
       return new DatabaseError(
         "corrupt",
-        `The database file ${path} is damaged (${error.message}). Move it away and restore a backup with "sluice restore".`,
+        `The database file ${path} is damaged (${error.message}). Move it away and restore a backup with \`sluice restore\`.`,
         { cause: error },
       );
     case 5: // SQLITE_BUSY
