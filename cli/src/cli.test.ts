@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -177,6 +178,29 @@ test("run finds mistakes in its words before it sends anything", async () => {
     assert.equal(ended.code, 1);
     assert.match(ended.err, said);
   }
+});
+
+const terminal = {
+  skip: existsSync("/usr/bin/script") ? false : "there is no script(1) to run it in a terminal",
+};
+
+test("Ctrl-C in a terminal cancels the request that run waits for", terminal, async () => {
+  const words = ["--disable-warning=ExperimentalWarning", MAIN, "run", "test/card", "text=long", "steps=100"];
+  const command = [process.execPath, ...words, "--data", data].map((word) => `'${word}'`).join(" ");
+  // The terminal that script(1) makes has no width where it is not started in one.
+  const child = spawn("/usr/bin/script", ["-qec", `stty cols 80 rows 24; exec ${command}`, "/dev/null"], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, ...withServer(), FAL_KEY: "", TERM: "xterm" },
+    timeout: LIMIT_MS,
+  });
+  let screen = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    if (!screen.includes("/100") && chunk.includes("/100")) child.stdin.write("\u0003");
+    screen += chunk.toString();
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  assert.match(screen, /Interrupted; the request was cancelled/);
+  assert.equal(code, 130);
 });
 
 test("an unknown endpoint says how to see the known ones", async () => {

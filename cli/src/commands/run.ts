@@ -66,9 +66,15 @@ async function runOnce(
   // Its symbols are coloured for a terminal named in TERM, also where standard error is a file.
   if (!process.stderr.isTTY) process.env["NO_COLOR"] ??= "1";
   const { default: ora } = await import("ora");
-  const spinner = ora({ isSilent: isQuiet, stream: process.stderr, text: "sending" });
+  // It would read the terminal's input without passing Ctrl-C on.
+  const spinner = ora({ discardStdin: false, isSilent: isQuiet, stream: process.stderr, text: "sending" });
   const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort(new Error("interrupted")));
+  // Stays until the end: what gives the cursor back at a signal ends the process when nobody else listens.
+  const interrupt = (): void => {
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort(new Error("interrupted"));
+  };
+  process.on("SIGINT", interrupt);
   const startedAt = performance.now();
   const showWarnings = createWarnings((line) => {
     if (isQuiet) return;
@@ -96,6 +102,8 @@ async function runOnce(
   } catch (error) {
     spinner.fail(`${endpoint} failed`);
     throw explain(error, connection, stop.signal);
+  } finally {
+    process.off("SIGINT", interrupt);
   }
 }
 
