@@ -53,6 +53,7 @@ interface Drawn {
   /** CPU time of all threads: what a busy machine disturbs least. */
   readonly stepCpuMs: readonly number[];
   readonly decodeSeconds: number;
+  readonly decodeCpuMs: number;
   /** Time of the steps inside native calls, where it is known. */
   readonly nativeMs?: number;
 }
@@ -86,6 +87,7 @@ async function compare(): Promise<void> {
       { name: `${name}: step`, unit: "ms", ...median(({ stepMs }) => getSpread(stepMs).median) },
       { name: `${name}: step, CPU`, unit: "ms", ...median(({ stepCpuMs }) => getSpread(stepCpuMs).median) },
       { name: `${name}: decode`, unit: "s", ...median(({ decodeSeconds }) => decodeSeconds) },
+      { name: `${name}: decode, CPU`, unit: "ms", ...median(({ decodeCpuMs }) => decodeCpuMs) },
       { name: `${name}: most memory`, unit: "MiB", ...getSpread([readPeakBytes() / 2 ** 20]) },
     ];
   });
@@ -95,6 +97,7 @@ async function compare(): Promise<void> {
         ["picture", ({ seconds }: Drawn) => seconds],
         ["step", ({ stepMs }: Drawn) => getSpread(stepMs).median],
         ["step by CPU", ({ stepCpuMs }: Drawn) => getSpread(stepCpuMs).median],
+        ["decode by CPU", ({ decodeCpuMs }: Drawn) => decodeCpuMs],
       ] as const) {
         const ratios = ours.map((own, round) => pick(all[i]?.[round] ?? own) / pick(own));
         figures.push({ name: `${subject.name} / ours, ${what}`, unit: "×", ...getSpread(ratios) });
@@ -212,10 +215,12 @@ async function draw(
   const at: number[] = [];
   const cpu: number[] = [];
   const nativeBefore: number[] = [];
+  let decodedCpu = Number.NaN;
   const sink = {
     log: () => {},
     preview: () => {},
     progress: ({ phase }: { phase: string }) => {
+      if (phase === "decode") decodedCpu = readCpuMs(pid);
       if (phase !== "denoise") return;
       at.push(performance.now());
       cpu.push(readCpuMs(pid));
@@ -232,6 +237,7 @@ async function draw(
     stepMs: at.slice(1).map((time, i) => time - (at[i] ?? 0)),
     stepCpuMs: cpu.slice(1).map((time, i) => time - (cpu[i] ?? 0)),
     decodeSeconds: timings["decode"] ?? 0,
+    decodeCpuMs: decodedCpu - (cpu.at(-1) ?? Number.NaN),
     nativeMs: (nativeBefore.at(-1) ?? 0) - (nativeBefore[0] ?? 0),
   } satisfies Drawn);
 }

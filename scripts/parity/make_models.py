@@ -78,13 +78,40 @@ def plain_rms_norm(x, shape, weight=None, eps=None):
     return normal if weight is None else normal * weight
 
 
+def plain_repeat_interleave(x, repeats, dim, **_):
+    return torch.stack([x] * repeats, dim + 1).flatten(dim, dim + 1)
+
+
+def plain_unflatten(x, dim, sizes):
+    dim = dim % x.dim()
+    return x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+
+
+# The exporter does not know the first, and writes the others with the sizes of its example.
+PLAIN = [
+    (torch.nn.functional, "rms_norm", plain_rms_norm),
+    (torch.Tensor, "repeat_interleave", plain_repeat_interleave),
+    (torch.Tensor, "unflatten", plain_unflatten),
+]
+
+
+@contextlib.contextmanager
+def plain_operators():
+    own = [getattr(place, name) for place, name, _ in PLAIN]
+    for place, name, plain in PLAIN:
+        setattr(place, name, plain)
+    try:
+        yield
+    finally:
+        for (place, name, _), value in zip(PLAIN, own):
+            setattr(place, name, value)
+
+
 def export(path, network, run, inputs, outputs, axes=None):
     """Names of `axes` are sizes that stay free, by input or output and position; all others are fixed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = torch.nn.functional.rms_norm
-    torch.nn.functional.rms_norm = plain_rms_norm
     # The exporter prints whole graphs when an operator is missing; the exception says which.
-    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
+    with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), plain_operators():
         torch.onnx.export(
             Part(network, run).eval(),
             tuple(inputs.values()),
@@ -95,7 +122,6 @@ def export(path, network, run, inputs, outputs, axes=None):
             opset_version=18,
             dynamo=False,
         )
-    torch.nn.functional.rms_norm = own
 
 
 def ids(length):
