@@ -181,6 +181,9 @@ async function loadGraph(
       interOpNumThreads: 1,
       graphOptimizationLevel: GRAPH_OPTIMIZATION,
       logSeverityLevel: 3,
+      // A plan of a run's memory is made in its first run and taken beside what that has: 0.9 GiB more for the pixels
+      // of 512x512, and not faster (docs/benchmarks.md).
+      enableMemPattern: false,
       // Idle threads that spin starve everything else on a shared machine, and the other threads of this run.
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
