@@ -277,9 +277,9 @@ test("requests tells a filter that nothing matches from an endpoint that is not 
   const unknown = await sluice(["requests", "--endpoint", "test/crad", "--data", data], withServer());
   assert.equal(unknown.code, 1);
   assert.match(unknown.err, /no endpoint "test\/crad", and no requests of one.\n.*sluice endpoints/);
-  const filter = ["--endpoint", "test/card", "--state", "cancelled"];
+  const filter = ["--endpoint", "test/card", "--state", "queued"];
   const none = await sluice(["requests", ...filter, "--data", data], withServer());
-  assert.match(none.out, /^No requests match --endpoint test\/card --state cancelled; .*sluice requests/);
+  assert.match(none.out, /^No requests match --endpoint test\/card --state queued; .*sluice requests/);
 });
 
 test("types writes a declaration for the endpoints", async () => {
