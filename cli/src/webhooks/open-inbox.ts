@@ -77,7 +77,7 @@ function open(server: Server, host: string, port: number): Promise<void> {
     server.once("error", (cause) =>
       reject(
         new CliError(`Port ${port} on ${host} cannot be opened: ${cause.message}`, {
-          next: ["Choose another with --port (0 picks a free one)."],
+          next: ["Choose another with --port (0 picks a free one) or --host."],
           cause,
         }),
       ),
