@@ -146,7 +146,7 @@ const WRONG_PARTS: Readonly<Record<string, Forge>> = {
     headers: { ...headers, "content-length": String(body.length) },
   }),
   "does not say how long the whole is": (answer) => ({
-    headers: { ...answer.headers, "content-range": `bytes ${LEFT}-${END - 500}/*` },
+    headers: inChunks(answer, { "content-range": `bytes ${LEFT}-${END - 500}/*` }),
     body: answer.body.subarray(0, -500),
   }),
   "sends more than it says": (answer) => ({
