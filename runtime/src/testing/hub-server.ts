@@ -40,6 +40,8 @@ export interface Trouble {
   readonly isAnonymous?: boolean;
   /** Wait after every piece of 64 KiB. */
   readonly delayMs?: number;
+  /** Files that the list names instead. */
+  readonly siblings?: readonly object[];
   /** Changes an answer with a file's bytes before it is sent. */
   readonly forge?: (answer: FileAnswer, request: SeenRequest) => FileAnswer;
 }
@@ -141,7 +143,7 @@ export async function startHubServer({
       end(response, 404, { "x-error-code": "RepoNotFound" });
       return;
     }
-    const siblings = [...repository.files].map(([rfilename, bytes]) => {
+    const files = [...repository.files].map(([rfilename, bytes]) => {
       const size = bytes.length;
       const blobId = createHash("sha1").update(`blob ${size}\0`).update(bytes).digest("hex");
       if (size < LARGE) return { rfilename, size, blobId };
@@ -152,6 +154,7 @@ export async function startHubServer({
         lfs: { sha256: createHash("sha256").update(bytes).digest("hex"), size },
       };
     });
+    const siblings = found?.trouble.siblings ?? files;
     const commit = createHash("sha1").update(JSON.stringify(siblings)).digest("hex");
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ id, sha: commit, cardData: { license: repository.license }, siblings }));

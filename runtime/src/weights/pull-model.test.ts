@@ -614,6 +614,23 @@ describe("a pull", () => {
     assert(!existsSync(join(weightsDir, "../evil.json")));
   });
 
+  test("writes no two files to one place", async () => {
+    const listed = (rfilename: string) => ({ rfilename, size: 1, blobId: "0".repeat(40) });
+    const twins = [
+      ["a.onnx", "a.onnx"],
+      ["a.onnx_data", "A.onnx_data"],
+      ["é.onnx", "e\u0301.onnx"],
+      ["a.onnx_data", "a.onnx_data.part"],
+      ["a.onnx_data", "a.onnx_data.part.etag"],
+    ];
+    for (const names of twins) {
+      server.setTrouble("list", { siblings: ["model.onnx", ...names].map(listed) });
+      server.put("acme/twins", Object.fromEntries(["model.onnx", ...names].map((name) => [name, "x"])));
+      await assert.rejects(pull("hf:acme/twins"), says(/cannot lie beside/, /source that you trust/));
+    }
+    assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);
+  });
+
   test("of something that is no model here says what it is, and keeps the bytes", async () => {
     server.put("acme/lora", { "l.safetensors": writeSafetensors(["lora_unet_x.lora_up.weight"]) });
     await assert.rejects(pull("hf:acme/lora"), says(/is a LoRA.*out of scope/, /Merge it/));

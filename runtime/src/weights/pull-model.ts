@@ -10,6 +10,7 @@ import { requireAcceptance } from "./license-terms.ts";
 import { listFiles, listFolders } from "./list-files.ts";
 import { isSame, type Plan, type PullRequest, planPull } from "./plan-pull.ts";
 import { takeProcessLock } from "./process-lock.ts";
+import { requireOwnPlaces } from "./safe-path.ts";
 import { WeightsError } from "./weights-error.ts";
 import { writeFileSafely } from "./write-file-safely.ts";
 
@@ -65,6 +66,7 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     await settleReplacement(staging, target);
     const plan = await planPull(options);
     requireAcceptance(plan.title, plan, options);
+    requireOwnPlaces(plan.files.map(({ path }) => path));
     const installed = await findInstalledModel(weightsDir, name).catch(() => undefined);
     const old = options.isForced === true ? undefined : installed;
     if (old !== undefined && isSame(old, plan)) return { model: old, isNew: false };

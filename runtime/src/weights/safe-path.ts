@@ -18,3 +18,32 @@ export function checkFilePath(path: string): string {
     { next: ["Get the model from a source that you trust."] },
   );
 }
+
+/**
+ * Files that come into one folder at the same time: none has a name that is another's, or that another has while it is
+ * fetched. Names are compared as the least exact system does, without upper case and with letters put together.
+ * @throws WeightsError naming both
+ */
+export function requireOwnPlaces(paths: readonly string[]): void {
+  const owners = new Map<string, string>();
+  const fold = (path: string): string => path.normalize("NFC").toLowerCase();
+  for (const path of paths) {
+    const other = owners.get(fold(path));
+    if (other !== undefined) throw describeClash(path, other);
+    owners.set(fold(path), path);
+  }
+  for (const path of paths) {
+    const other = ["", ".etag"].map((end) => owners.get(fold(`${path}.part${end}`))).find(Boolean);
+    if (other !== undefined) throw describeClash(path, other);
+  }
+}
+
+function describeClash(path: string, other: string): WeightsError {
+  const [one, two] = [path, other].map((each) => JSON.stringify(each));
+  return new WeightsError(
+    `The model has files named ${one} and ${two}, which cannot lie beside each other.`,
+    {
+      next: ["Get the model from a source that you trust."],
+    },
+  );
+}
