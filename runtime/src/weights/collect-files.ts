@@ -94,7 +94,7 @@ export async function collectFiles(
   return results;
 }
 
-/** A whole file that an earlier pull left here. */
+/** A whole file that lies here already; one that is not what is wanted is removed. */
 async function findStaged(
   file: PlannedFile,
   target: string,
@@ -120,7 +120,7 @@ async function findStaged(
   return undefined;
 }
 
-/** The same bytes in the installed version: a link is enough. */
+/** The same bytes in the installed version: a link is enough, if they are still what its receipt says. */
 async function reuse(
   file: PlannedFile,
   target: string,
@@ -131,13 +131,8 @@ async function reuse(
   const same = old.model.files.find(({ sha256 }) => sha256 === file.sha256);
   if (same === undefined) return undefined;
   await mkdir(dirname(target), { recursive: true });
-  const isLinked = await link(join(old.folder, same.path), target).then(
-    () => true,
-    () => false, // Another disk, or the file is gone: it is fetched.
-  );
-  if (!isLinked) return undefined;
-  onBytes(same.bytes, false);
-  return { bytes: same.bytes, sha256: same.sha256 };
+  await link(join(old.folder, same.path), target).catch(() => {}); // Another disk, or the file is gone: it is fetched.
+  return await findStaged(file, target, onBytes);
 }
 
 async function copyFile(

@@ -669,6 +669,18 @@ describe("a pull", () => {
     assert.equal(sentOf(BIG), 0);
     await assertWhole();
   });
+
+  test("of a newer version fetches what is not in the old one as its receipt says", async () => {
+    await putModel();
+    await pull(`hf:${REPOSITORY}`);
+    await writeFile(
+      join(weightsDir, "m", BIG),
+      BYTES.map((byte) => byte ^ 1),
+    );
+    server.put(REPOSITORY, { "model_index.json": JSON.stringify({ _class_name: "FluxPipeline", x: 1 }) });
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
 });
 
 async function waitForPart(child: ChildProcess): Promise<void> {
