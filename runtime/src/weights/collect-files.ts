@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describeDiskError } from "./disk.ts";
+import { describeDiskError, writeAll } from "./disk.ts";
 import { type FetchedFile, fetchFile } from "./fetch-file.ts";
 import type { Hub } from "./hub.ts";
 import type { InstalledModel } from "./installed-models.ts";
@@ -150,7 +150,7 @@ async function copyFile(
     try {
       for await (const chunk of createReadStream(from, { highWaterMark: 1 << 20 })) {
         signal.throwIfAborted();
-        await file.write(chunk as Buffer);
+        await writeAll(file, chunk as Buffer, bytes);
         hash.update(chunk as Buffer);
         bytes += (chunk as Buffer).length;
         onBytes((chunk as Buffer).length, false);

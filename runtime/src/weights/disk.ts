@@ -1,4 +1,4 @@
-import { open, statfs } from "node:fs/promises";
+import { type FileHandle, open, statfs } from "node:fs/promises";
 import { WeightsError } from "./weights-error.ts";
 
 /** What a pull asks of the disk besides reading and writing. */
@@ -22,6 +22,16 @@ export const realDisk: Disk = {
     await folder.close();
   },
 };
+
+/** One write may take a part of the bytes only, for instance the last that fit on the disk. */
+export async function writeAll(
+  file: Pick<FileHandle, "write">,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+}
 
 export function isDiskError(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EIO"].includes((error as { code?: string }).code ?? "");

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { describeDiskError, isDiskError } from "./disk.ts";
+import { describeDiskError, isDiskError, writeAll } from "./disk.ts";
 import { type Hub, openRemote, type RemoteFile, sleep } from "./hub.ts";
 import { type FileVersion, readAnswer } from "./read-answer.ts";
 import { WeightsError } from "./weights-error.ts";
@@ -34,7 +35,8 @@ export async function fetchFile(
   const part = `${target}.part`;
   const mark = `${target}.part.etag`;
   await mkdir(dirname(target), { recursive: true });
-  const handle = await open(part, "a+");
+  // Not for appending: Windows shortens no file that is open for that.
+  const handle = await open(part, constants.O_RDWR | constants.O_CREAT);
   try {
     const progress = await readPart(handle, file);
     onBytes(progress.bytes, false);
@@ -170,7 +172,7 @@ async function fetchRest(
         await restart();
         throw describeMisfit(file, `is longer than the ${end} bytes that were announced`);
       }
-      await writeAll(handle, chunk);
+      await writeAll(handle, chunk, progress.bytes);
       add(progress, chunk);
       onBytes(chunk.length, true);
       timer = setTimeout(giveUp, idleMs);
@@ -201,11 +203,6 @@ function describeMisfit(file: RemoteFile, problem: string): WeightsError {
   return new WeightsError(`${file.url} ${problem}.`, {
     next: ["Its source is damaged or was changed. Try again later, or another mirror (SLUICE_HUB)."],
   });
-}
-
-async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.length; )
-    done += (await handle.write(chunk, done, chunk.length - done)).bytesWritten;
 }
 
 function findProblem(file: RemoteFile, progress: Progress): WeightsError | undefined {
