@@ -7,6 +7,7 @@ import { type FetchedFile, fetchFile } from "./fetch-file.ts";
 import type { Hub } from "./hub.ts";
 import type { InstalledModel } from "./installed-models.ts";
 import type { PlannedFile } from "./plan-pull.ts";
+import { WeightsError } from "./weights-error.ts";
 
 /** How far a pull is; the same object every time. */
 export interface PullProgress {
@@ -148,12 +149,12 @@ async function copyFile(
   try {
     const file = await open(part, "w");
     try {
-      for await (const chunk of createReadStream(from, { highWaterMark: 1 << 20 })) {
+      for await (const chunk of readChunks(from)) {
         signal.throwIfAborted();
-        await writeAll(file, chunk as Buffer, bytes);
-        hash.update(chunk as Buffer);
-        bytes += (chunk as Buffer).length;
-        onBytes((chunk as Buffer).length, false);
+        await writeAll(file, chunk, bytes);
+        hash.update(chunk);
+        bytes += chunk.length;
+        onBytes(chunk.length, false);
       }
       await file.sync();
     } finally {
@@ -166,4 +167,12 @@ async function copyFile(
     throw (error as { code?: string }).code === undefined ? error : describeDiskError(error, part);
   }
   return { bytes, sha256: hash.digest("hex") };
+}
+
+async function* readChunks(path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* createReadStream(path, { highWaterMark: 1 << 20 });
+  } catch (cause) {
+    throw new WeightsError(`${path} cannot be read: ${(cause as { code?: string }).code}.`, { cause });
+  }
 }

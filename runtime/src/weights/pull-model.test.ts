@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import {
   cp,
   mkdir,
@@ -658,6 +658,17 @@ describe("a pull", () => {
     assert(await deleteModelFiles(weightsDir, "m"));
     assert.equal(await findInstalledModel(weightsDir, "m"), undefined);
     assert.equal(await deleteModelFiles(weightsDir, "m"), false);
+  });
+
+  test("names a file of this machine that cannot be read", async () => {
+    await using folder = await createDiffusionFolder("sd3");
+    const gone = join(folder.path, "vae_decoder/model.onnx");
+    const pulled = pull(folder.path, { parallel: 1, onProgress: () => rmSync(gone, { force: true }) });
+    await assert.rejects(pulled, (error: unknown) => {
+      assert(error instanceof WeightsError);
+      assert.equal(error.message, `${gone} cannot be read: ENOENT.`);
+      return true;
+    });
   });
 
   test("of a newer version links what is the same", async () => {
