@@ -37,5 +37,9 @@ function findPackages(folder: string): string | undefined {
 
 function hasProgram(folder: string): boolean {
   const name = process.platform === "win32" ? "sluice.cmd" : "sluice";
-  return folder !== "" && (statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() ?? false);
+  try {
+    return folder !== "" && statSync(join(folder, name)).isFile();
+  } catch {
+    return false; // Not there, or in a folder of somebody else: the shell finds it no more than this.
+  }
 }

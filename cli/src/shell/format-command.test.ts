@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -17,6 +17,8 @@ before(async () => {
   }
   await mkdir(join(folder, "clone/docs"));
   await mkdir(join(folder, "elsewhere/sluice"), { recursive: true });
+  await mkdir(join(folder, "unreadable"));
+  await symlink("sluice", join(folder, "unreadable/sluice"));
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
@@ -28,7 +30,7 @@ describe("the program is called", () => {
     );
 
   test("by its name where that is on the PATH", () => {
-    assert.equal(find("elsewhere", "clone/cli", ["elsewhere", "bin"]), "sluice");
+    assert.equal(find("elsewhere", "clone/cli", ["elsewhere", "unreadable", "bin"]), "sluice");
   });
   test("through npx in a clone, although npm has it on the PATH of what it starts", () => {
     assert.equal(find("clone", "clone/cli", ["clone/node_modules/.bin"]), "npx sluice");
@@ -62,6 +64,10 @@ describe("a command line", () => {
     assert.match(
       nameProgram("Start one with `sluice serve`."),
       /^Start one with `(npx )?(--prefix \S+ )?sluice serve`\.$/,
+    );
+    assert.equal(
+      nameProgram("`sluice serve`", () => "npx --prefix '/a$&b' sluice"),
+      "`npx --prefix '/a$&b' sluice serve`",
     );
   });
 });

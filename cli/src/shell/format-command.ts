@@ -32,6 +32,8 @@ export function formatCommand(
 }
 
 /** Every `sluice …` that a text quotes, as it is called in this shell. */
-export function nameProgram(text: string): string {
-  return text.includes("`sluice ") ? text.replaceAll("`sluice ", `\`${findProgramName()} `) : text;
+export function nameProgram(text: string, findName: () => string = findProgramName): string {
+  if (!text.includes("`sluice ")) return text;
+  const name = findName();
+  return text.replaceAll("`sluice ", () => `\`${name} `);
 }
