@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -436,6 +436,23 @@ test("a backup taken while the server runs restores to a server with the same ke
   }
   const taken = await sluice(["restore", copy, "--data", restored]);
   assert.match(taken.err, /is not empty/);
+});
+
+test("a restore that fails leaves nothing behind", async () => {
+  const copy = join(folder, "damaged");
+  await mkdir(copy);
+  await writeFile(join(copy, "sluice.db"), "not a database");
+  const place = join(folder, "for-a-restore");
+  await mkdir(place);
+  for (const [environment, said] of [
+    [{}, /damaged.sluice\.db is damaged\.\n/],
+    [{ SLUICE_PORT: "none" }, /SLUICE_PORT/],
+  ] as const) {
+    const ended = await sluice(["restore", copy, "--data", join(place, "data")], environment);
+    assert.equal(ended.code, 1);
+    assert.match(ended.err, said);
+    assert.deepEqual(await readdir(place), []);
+  }
 });
 
 test("keys can be made and revoked while no server runs", async () => {

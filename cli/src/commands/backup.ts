@@ -1,10 +1,12 @@
-import { cp, readdir, rename, stat } from "node:fs/promises";
+import { cp, readdir, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   backupStore,
   createFirstKey,
+  DatabaseError,
   openStore,
   parseSettings,
+  type Settings,
   sendControlCommand,
   silentLogger,
 } from "@sluice/server";
@@ -50,20 +52,38 @@ export function addBackupCommands(program: Command): void {
           next: ["Stop its server and move the folder away first, or name another with --data DIR."],
         });
       }
-      // Copied beside and renamed, so that a restore that is interrupted leaves no half store.
+      // Made beside and renamed, so that a restore that is interrupted leaves no half store.
       const partial = `${dataDir}.restoring-${process.pid}`;
-      await cp(source, partial, { recursive: true, errorOnExist: true, preserveTimestamps: true });
-      await rename(partial, dataDir);
-      // What was copied is the embedded store, whatever the server of this machine is set to.
-      const settings = { ...parseSettings(process.env, { dataDir }), databaseUrl: null, storageUrl: null };
-      await using store = await openStore({ settings, logger: silentLogger });
-      await createFirstKey(store, "key of a restore");
+      // What is copied is the embedded store, whatever the server of this machine is set to.
+      const settings = {
+        ...parseSettings(process.env, { dataDir: partial }),
+        databaseUrl: null,
+        storageUrl: null,
+      };
+      try {
+        await cp(source, partial, { recursive: true, errorOnExist: true, preserveTimestamps: true });
+        await createKeyOf(settings);
+        await rename(partial, dataDir);
+      } catch (error) {
+        await rm(partial, { recursive: true, force: true });
+        if (!(error instanceof DatabaseError) || error.kind !== "corrupt") throw error;
+        throw new CliError(`${join(source, "sluice.db")} is damaged.`, {
+          next: ["Restore another backup. Nothing was made of this one."],
+          cause: error,
+        });
+      }
       process.stdout.write(`${dataDir}\n`);
       process.stderr.write(
         "Its keys work as before. A backup has none in plain text, so this machine got a new ADMIN key,\n" +
           `kept in ${join(dataDir, "first-key")} as after a first start.\n`,
       );
     });
+}
+
+/** The key of the machine that a store is restored on, in that store. */
+async function createKeyOf(settings: Settings): Promise<void> {
+  await using store = await openStore({ settings, logger: silentLogger });
+  await createFirstKey(store, "key of a restore");
 }
 
 async function requireStore(dataDir: string): Promise<void> {
