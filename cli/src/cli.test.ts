@@ -4,6 +4,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -207,6 +209,23 @@ test("an unknown endpoint says how to see the known ones", async () => {
   const ended = await sluice(["run", "test/none", "text=x", "--data", data], withServer());
   assert.equal(ended.code, 1);
   assert.match(ended.err, /sluice endpoints/);
+});
+
+test("an interrupt while a file is uploaded ends run at once, and says that no request was made", async () => {
+  const silent = createServer();
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const child = start(["run", "test/card", `text=@${CARD}`, "--data", data], { SLUICE_URL: url });
+  silent.once("request", () => child.kill("SIGINT"));
+  try {
+    const [errors, [code]] = await Promise.all([read(child.stderr!), once(child, "exit")]);
+    assert.match(errors, /Interrupted; no request was made\./);
+    assert.equal(code, 130);
+  } finally {
+    silent.closeAllConnections();
+    silent.close();
+  }
 });
 
 test("a refused key of the environment says that this machine has one", async () => {

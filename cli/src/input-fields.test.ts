@@ -37,10 +37,13 @@ test("key=@FILE is read at once, and its URL is sent once it is uploaded", async
       uploaded.push(file);
       return "https://files.example/dog.png";
     };
-    assert.deepEqual(await uploadFiles({ storage: { upload } } as never, fields), {
+    const told: string[] = [];
+    const options = { signal: new AbortController().signal, onUpload: (name: string) => told.push(name) };
+    assert.deepEqual(await uploadFiles({ storage: { upload } } as never, fields, options), {
       image_url: "https://files.example/dog.png",
       seed: "7",
     });
+    assert.deepEqual(told, ["dog.png"]);
     assert.equal(uploaded[0]?.name, "dog.png");
     assert.equal(uploaded[0]?.type, "image/png");
     await assert.rejects(parseFields(["image_url=@/no/such/file"]), /The file for image_url cannot be read/);

@@ -26,16 +26,20 @@ export async function parseFields(words: readonly string[]): Promise<InputFields
   return fields;
 }
 
-/** The fields with every file uploaded; `onUpload` is told the name of each before it is. */
+/**
+ * The fields with every file uploaded; `onUpload` is told the name of each before it is.
+ * @throws the signal's reason
+ */
 export async function uploadFiles(
   client: Pick<FalClient, "storage">,
   fields: InputFields,
-  onUpload: (name: string) => void = () => {},
+  { signal, onUpload }: { readonly signal: AbortSignal; readonly onUpload: (name: string) => void },
 ): Promise<InputFields> {
   const uploaded: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(fields)) {
     if (value instanceof File) onUpload(value.name);
-    uploaded[key] = value instanceof File ? await client.storage.upload(value) : value;
+    uploaded[key] =
+      value instanceof File ? await client.storage.upload(value, { abortSignal: signal }) : value;
   }
   return uploaded;
 }

@@ -81,11 +81,17 @@ async function runOnce(
     spinner.clear();
     process.stderr.write(`${line}\n`);
   });
+  // What an interrupt has done, for its message.
+  let cut = "no request was made";
   spinner.start();
   try {
-    const input = await uploadFiles(client, fields, (name) => {
-      spinner.text = `uploading ${name}`;
+    const input = await uploadFiles(client, fields, {
+      signal: stop.signal,
+      onUpload: (name) => {
+        spinner.text = `uploading ${name}`;
+      },
     });
+    cut = "the request was cancelled";
     const { data, requestId } = await client.subscribe(endpoint, {
       input,
       logs: true,
@@ -95,13 +101,15 @@ async function runOnce(
         showWarnings(status);
       },
     });
+    cut = `request ${requestId} is done, and not all of its files are saved`;
     const took = formatDuration(performance.now() - startedAt);
     spinner.succeed(`${endpoint} in ${took} (request ${requestId})`);
     if (options.json) return void process.stdout.write(`${JSON.stringify(data)}\n`);
-    await saveFiles(data, requestId, options, isQuiet);
+    await saveFiles(data, requestId, options, { isQuiet, signal: stop.signal });
   } catch (error) {
     spinner.fail(`${endpoint} failed`);
-    throw explain(error, connection, stop.signal);
+    if (stop.signal.aborted) throw new CliError(`Interrupted; ${cut}.`, { exitCode: 130, cause: error });
+    throw explain(error, connection);
   } finally {
     process.off("SIGINT", interrupt);
   }
@@ -139,14 +147,14 @@ async function saveFiles(
   data: unknown,
   requestId: string,
   options: Options,
-  isQuiet: boolean,
+  { isQuiet, signal }: { readonly isQuiet: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const files = findFiles(data);
   if (files.length === 0) return void process.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
   for (const [index, file] of files.entries()) {
     const path = choosePath(options.out, requestId, file, index, files.length);
     await mkdir(dirname(path), { recursive: true });
-    const bytes = await download(file);
+    const bytes = await download(file, signal);
     await writeFile(path, bytes);
     if (!isQuiet) await showPicture(bytes, basename(path)).catch(() => false); // The file is saved; a terminal that cannot show it is no failure.
     process.stdout.write(`${path}\n`);
@@ -195,15 +203,13 @@ function choosePath(
   );
 }
 
-async function download(file: OutputFile): Promise<Uint8Array> {
-  const response = await fetch(file.url);
+async function download(file: OutputFile, signal: AbortSignal): Promise<Uint8Array> {
+  const response = await fetch(file.url, { signal });
   if (!response.ok) throw new CliError(`The file ${file.url} answered ${response.status}.`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
-function explain(error: unknown, connection: Connection, signal: AbortSignal): unknown {
-  if (signal.aborted)
-    return new CliError("Interrupted; the request was cancelled.", { exitCode: 130, cause: error });
+function explain(error: unknown, connection: Connection): unknown {
   if (error instanceof ApiError) {
     const next =
       error.status === 401
