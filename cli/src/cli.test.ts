@@ -183,7 +183,10 @@ test("run finds mistakes in its words before it sends anything", async () => {
 });
 
 const terminal = {
-  skip: existsSync("/usr/bin/script") ? false : "there is no script(1) to run it in a terminal",
+  skip:
+    process.platform === "linux" && existsSync("/usr/bin/script")
+      ? false
+      : "there is no script(1) of util-linux to run it in a terminal",
 };
 
 test("Ctrl-C in a terminal cancels the request that run waits for", terminal, async () => {
