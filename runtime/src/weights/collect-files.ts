@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describeDiskError, writeAll } from "./disk.ts";
-import { type FetchedFile, fetchFile } from "./fetch-file.ts";
+import { type FetchedFile, type FetchOptions, fetchFile } from "./fetch-file.ts";
 import type { Hub } from "./hub.ts";
 import type { InstalledModel } from "./installed-models.ts";
 import type { PlannedFile } from "./plan-pull.ts";
@@ -71,12 +71,13 @@ export async function collectFiles(
         options.onProgress(progress);
       };
       const target = join(staging, file.path);
+      const how: FetchOptions = { hub: options.hub, signal, onBytes };
       results[index] =
-        (await findStaged(file, target, onBytes)) ??
-        (await reuse(file, target, options.old, onBytes)) ??
+        (await findStaged(file, target, how)) ??
+        (await reuse(file, target, options.old, how)) ??
         (file.local === undefined
-          ? await fetchFile(file, target, { hub: options.hub, signal, onBytes })
-          : await copyFile(file.local, target, signal, onBytes));
+          ? await fetchFile(file, target, how)
+          : await copyFile(file.local, target, how));
       state.state = "done";
       options.onProgress(progress);
     }
@@ -99,7 +100,7 @@ export async function collectFiles(
 async function findStaged(
   file: PlannedFile,
   target: string,
-  onBytes: (count: number, isFetched: boolean) => void,
+  { signal, onBytes }: FetchOptions,
 ): Promise<FetchedFile | undefined> {
   const size = (await stat(target).catch(() => undefined))?.size;
   if (size === undefined) return undefined;
@@ -107,6 +108,7 @@ async function findStaged(
     const hash = createHash("sha256");
     const git = createHash("sha1").update(`blob ${size}\0`);
     for await (const chunk of createReadStream(target)) {
+      signal.throwIfAborted();
       hash.update(chunk as Buffer);
       git.update(chunk as Buffer);
     }
@@ -126,21 +128,20 @@ async function reuse(
   file: PlannedFile,
   target: string,
   old: CollectOptions["old"],
-  onBytes: (count: number, isFetched: boolean) => void,
+  how: FetchOptions,
 ): Promise<FetchedFile | undefined> {
   if (old === undefined || file.sha256 === undefined) return undefined;
   const same = old.model.files.find(({ sha256 }) => sha256 === file.sha256);
   if (same === undefined) return undefined;
   await mkdir(dirname(target), { recursive: true });
   await link(join(old.folder, same.path), target).catch(() => {}); // Another disk, or the file is gone: it is fetched.
-  return await findStaged(file, target, onBytes);
+  return await findStaged(file, target, how);
 }
 
 async function copyFile(
   from: string,
   target: string,
-  signal: AbortSignal,
-  onBytes: (count: number, isFetched: boolean) => void,
+  { signal, onBytes }: FetchOptions,
 ): Promise<FetchedFile> {
   await mkdir(dirname(target), { recursive: true });
   const part = `${target}.part`;

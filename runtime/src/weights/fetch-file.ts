@@ -38,7 +38,7 @@ export async function fetchFile(
   // Not for appending: Windows shortens no file that is open for that.
   const handle = await open(part, constants.O_RDWR | constants.O_CREAT);
   try {
-    const progress = await readPart(handle, file);
+    const progress = await readPart(handle, file, signal);
     onBytes(progress.bytes, false);
     const restart = async (): Promise<void> => {
       onBytes(-progress.bytes, false);
@@ -107,11 +107,12 @@ function createProgress({ bytes, gitOid }: RemoteFile): Progress {
 }
 
 /** Reads what an earlier try left, because hashes begin at the first byte. */
-async function readPart(handle: FileHandle, file: RemoteFile): Promise<Progress> {
+async function readPart(handle: FileHandle, file: RemoteFile, signal: AbortSignal): Promise<Progress> {
   const progress = createProgress(file);
   const { size } = await handle.stat();
   const chunk = Buffer.alloc(1 << 20);
   while (progress.bytes < size) {
+    signal.throwIfAborted();
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, progress.bytes);
     if (bytesRead === 0) break;
     add(progress, chunk.subarray(0, bytesRead));

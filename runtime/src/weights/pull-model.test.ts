@@ -414,6 +414,26 @@ describe("a pull", () => {
     assert.deepEqual(await listUnfinishedPulls(weightsDir), []);
   });
 
+  test("that is stopped while it looks at what lies there looks no further", async () => {
+    await putModel();
+    const other = "transformer/other.onnx_data";
+    server.put(REPOSITORY, { [other]: BYTES });
+    const staging = join(weightsDir, ".pulling/m/transformer");
+    await mkdir(staging, { recursive: true });
+    await writeFile(join(weightsDir, ".pulling/m", BIG), BYTES);
+    await writeFile(join(weightsDir, ".pulling/m", other), Buffer.alloc(BYTES.length));
+    const stopped = new AbortController();
+    const onProgress: PullOptions["onProgress"] = ({ files }) => {
+      if (files.some(({ path, doneBytes }) => path === BIG && doneBytes > 0))
+        stopped.abort(new Error("stop"));
+    };
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`, { signal: stopped.signal, parallel: 1, onProgress }),
+      /stop/,
+    );
+    assert(existsSync(join(weightsDir, ".pulling/m", other)), "one that is wrong is not found out");
+  });
+
   test("that is killed is taken up by the next one", async () => {
     await putModel();
     server.setTrouble(BIG, { delayMs: 20 });
