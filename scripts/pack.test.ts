@@ -4,7 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -17,12 +17,16 @@ const MB = 1e6;
 
 let folder: string;
 let tarballs: Awaited<ReturnType<typeof packAll>>;
-let nodes: readonly (readonly [major: number, path: string])[];
+type InstalledNode = readonly [major: number, path: string];
+let nodes: readonly InstalledNode[];
+/** Too old for our programs, and what systems that are still in use bring. */
+let oldest: InstalledNode;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "sluice-pack-"));
   tarballs = await packAll(join(folder, "tarballs"));
   nodes = [[24, process.execPath], await fetchNode(20), await fetchNode(22)];
+  oldest = await fetchNode(18);
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
@@ -92,9 +96,9 @@ test("the installed command serves a request on compiled code, within its size",
     server.kill("SIGTERM");
     await once(server, "exit");
   }
-  for (const [major, node] of nodes) {
+  for (const [major, node] of [oldest, ...nodes]) {
     if (major >= 24) continue;
-    await assert.rejects(run(node, [bin, "--version"]), {
+    await assert.rejects(run(bin, ["--version"], { env: findFirst(node) }), {
       stderr: new RegExp(`Node 24 or newer is needed; this is Node ${major}\\.`),
     });
   }
@@ -104,10 +108,11 @@ test("the installed command serves a request on compiled code, within its size",
 });
 
 test("in a clone the command that an older Node finds goes on with the one that the clone brings", async () => {
-  for (const [major, node] of nodes) {
-    const { stdout } = await run(node, [join(root, "cli/src/launch.mjs"), "doctor", "--json"], {
-      env: { ...process.env, SLUICE_DATA: join(folder, "data") },
+  for (const [major, node] of [oldest, ...nodes]) {
+    const { stdout, stderr } = await run(join(root, "cli/src/launch.mjs"), ["doctor", "--json"], {
+      env: { ...findFirst(node), SLUICE_DATA: join(folder, "data") },
     });
+    assert.equal(stderr, "", `started by Node ${major}`);
     const [found] = JSON.parse(stdout) as { what: string; state: string; said: string }[];
     assert.deepEqual([found?.what, found?.state], ["Node", "ok"], `started by Node ${major}`);
   }
@@ -158,7 +163,12 @@ test("npm ci of the repository stays within its size", async (t) => {
 });
 
 /** Other versions of Node come from the registry, as this project's own does. */
-async function fetchNode(major: number): Promise<readonly [number, string]> {
+/** This environment with a Node that shells find before others. */
+function findFirst(node: string): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env["PATH"]}` };
+}
+
+async function fetchNode(major: number): Promise<InstalledNode> {
   const place = join(folder, `node-${major}`);
   await run("mkdir", ["-p", place]);
   await writeFile(join(place, "package.json"), '{"private":true,"allowScripts":{"node":true}}');
