@@ -296,10 +296,7 @@ describe("sluice models", { timeout: 240_000 }, () => {
     child.kill("SIGINT");
     const { code, err } = await ended;
     assert.equal(code, 130);
-    assert.match(
-      err,
-      /Stopped\. [\d.]+ [kM]B are kept\.\n {2}`.*sluice models pull hf:acme\/tiny-schnell` goes on/,
-    );
+    assert.match(err, /Stopped\. [\d.]+ [kM]B are kept\.\n {2}The same command goes on/);
     assert(!existsSync(join(data, "models/slow")));
     assert.match((await sluice(["models", "list"])).out, /slow is not whole yet/);
     hub.setTrouble(big, undefined);

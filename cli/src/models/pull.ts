@@ -57,7 +57,7 @@ export async function pullWithProgress(
     progress.end();
     if (!stopping.signal.aborted) throw error;
     throw new CliError(`Stopped. ${formatBytes(last?.doneBytes ?? 0)} are kept.`, {
-      next: [`\`sluice models pull ${request.asked}\` goes on.`],
+      next: ["The same command goes on where it stopped."],
       exitCode: 130,
       cause: error,
     });
