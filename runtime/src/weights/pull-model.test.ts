@@ -13,6 +13,7 @@ import {
   rm,
   stat,
   symlink,
+  truncate,
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -689,6 +690,19 @@ describe("a pull", () => {
       assert.equal(error.message, `${gone} cannot be read: ENOENT.`);
       return true;
     });
+  });
+
+  test("of a model that lost a file or a part of one brings that again", async () => {
+    await putModel();
+    await pull(`hf:${REPOSITORY}`);
+    await truncate(join(weightsDir, "m", BIG), 1_000);
+    assert.equal((await pull(`hf:${REPOSITORY}`)).isNew, true);
+    await assertWhole();
+    await rm(join(weightsDir, "m/model_index.json"));
+    server.forget();
+    assert.equal((await pull(`hf:${REPOSITORY}`)).isNew, true);
+    await assertWhole();
+    assert.equal(sentOf(BIG), 0);
   });
 
   test("of a newer version links what is the same", async () => {

@@ -69,7 +69,8 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     requireOwnPlaces(plan.files.map(({ path }) => path));
     const installed = await findInstalledModel(weightsDir, name).catch(() => undefined);
     const old = options.isForced === true ? undefined : installed;
-    if (old !== undefined && isSame(old, plan)) return { model: old, isNew: false };
+    if (old !== undefined && isSame(old, plan) && (await isWhole(old, target)))
+      return { model: old, isNew: false };
     await requireSpace(plan, staging, name, disk);
     const files = await collectFiles(plan.files, staging, {
       hub,
@@ -130,6 +131,12 @@ export async function deleteModelFiles(weightsDir: string, name: string): Promis
   } finally {
     lock[Symbol.dispose]();
   }
+}
+
+/** Whether every file of an installed model lies there in its length; to hash them all would take minutes. */
+async function isWhole({ files }: InstalledModel, folder: string): Promise<boolean> {
+  const found = await Promise.all(files.map(({ path }) => stat(join(folder, path)).catch(() => undefined)));
+  return files.every(({ bytes }, i) => bytes === found[i]?.size);
 }
 
 async function requireSpace(plan: Plan, staging: string, name: string, disk: Disk): Promise<void> {
