@@ -25,7 +25,7 @@ export function locateFailure(error: unknown, file: string): FailurePlace | unde
     timeout: RUN_MS,
     stdio: "pipe",
   });
-  return readArrow(stderr);
+  return readArrow(stderr ?? ""); // Null where no process could be started.
 }
 
 const RUN_MS = 5_000;
