@@ -214,6 +214,16 @@ test("an unknown endpoint says how to see the known ones", async () => {
   assert.match(ended.err, /sluice endpoints/);
 });
 
+test("help is as wide as elsewhere in a terminal that does not know its width", terminal, async () => {
+  const command = `'${process.execPath}' --disable-warning=ExperimentalWarning '${MAIN}' models add --help`;
+  const child = spawn("/usr/bin/script", ["-qec", `stty cols 0; exec ${command}`, "/dev/null"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: LIMIT_MS,
+  });
+  const screen = await read(child.stdout!);
+  assert.equal(screen.replaceAll("\r\n", "\n"), (await sluice(["models", "add", "--help"])).out);
+});
+
 test("an interrupt while a file is uploaded ends run at once, and says that no request was made", async () => {
   const silent = createServer();
   silent.listen(0, "127.0.0.1");

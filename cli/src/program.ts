@@ -12,6 +12,7 @@ import { addServeCommand } from "./commands/serve.ts";
 import { addTypesCommand } from "./commands/types.ts";
 import { addWebhooksCommands } from "./commands/webhooks.ts";
 import { nameProgram } from "./shell/format-command.ts";
+import { readColumns } from "./terminal/read-columns.ts";
 import { wrapHelp } from "./terminal/wrap-help.ts";
 import { readVersion } from "./version.ts";
 
@@ -23,7 +24,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: false, minWidthToWrap: 20 })
     .configureOutput({
-      writeOut: (text) => void process.stdout.write(wrapHelp(text, process.stdout.columns ?? 80)),
+      getOutHelpWidth: () => readColumns(80),
+      writeOut: (text) => void process.stdout.write(wrapHelp(text, readColumns(80))),
     })
     .enablePositionalOptions()
     .addHelpText(

@@ -3,6 +3,7 @@ import { findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
 import { listEndpoints } from "../list-endpoints.ts";
 import { formatTable } from "../terminal/format-table.ts";
+import { readColumns } from "../terminal/read-columns.ts";
 
 /** `sluice endpoints`: what a server offers, and which model answers. */
 export function addEndpointsCommand(program: Command): void {
@@ -19,7 +20,7 @@ export function addEndpointsCommand(program: Command): void {
         metadata.model?.name ?? "",
         metadata.description,
       ]);
-      const width = process.stdout.columns ?? 120;
+      const width = readColumns(120);
       process.stdout.write(`${formatTable(["ENDPOINT", "ANSWERED BY", "WHAT IT DOES"], rows, width)}\n`);
     });
 }

@@ -5,6 +5,7 @@ import { addDataOption, resolveDataDir } from "../data-dir.ts";
 import { listEndpoints } from "../list-endpoints.ts";
 import { nameProgram } from "../shell/format-command.ts";
 import { formatTable } from "../terminal/format-table.ts";
+import { readColumns } from "../terminal/read-columns.ts";
 import { formatRequest, formatSpan, type RequestDetail, toClock } from "./format-request.ts";
 
 /** One request as `/v1/sluice/requests` tells it. */
@@ -49,7 +50,7 @@ Examples:
         const one = await callServer(connection, `/v1/sluice/requests/${encodeURIComponent(id)}`);
         const text = options.json
           ? JSON.stringify(one, null, 2)
-          : formatRequest(one as RequestDetail, process.stdout.columns);
+          : formatRequest(one as RequestDetail, readColumns(120));
         return void process.stdout.write(`${text}\n`);
       }
       const query = new URLSearchParams({ limit: options.limit });
@@ -71,7 +72,7 @@ Examples:
         request.error ?? "",
       ]);
       const header = ["REQUEST", "ENDPOINT", "STATE", "CREATED", "WAITED", "TOOK", "ERROR"];
-      process.stdout.write(`${formatTable(header, rows, process.stdout.columns ?? 160)}\n`);
+      process.stdout.write(`${formatTable(header, rows, readColumns(160))}\n`);
     });
 }
 

@@ -11,6 +11,7 @@ import {
 import { formatCommand } from "../shell/format-command.ts";
 import { formatBytes } from "../terminal/format-bytes.ts";
 import { formatTable } from "../terminal/format-table.ts";
+import { readColumns } from "../terminal/read-columns.ts";
 import { type Fit, fitsMachine } from "./fits-machine.ts";
 import { inspectMachine, type Machine } from "./machine.ts";
 import type { WeightsSettings } from "./weights-settings.ts";
@@ -44,9 +45,7 @@ export async function listModels(
 ): Promise<void> {
   const listing = await readListing(settings);
   if (options.json === true) return void process.stdout.write(`${JSON.stringify(listing, null, 2)}\n`);
-  process.stdout.write(
-    `${formatListing(listing, settings, options.all === true, process.stdout.columns ?? 100)}\n`,
-  );
+  process.stdout.write(`${formatListing(listing, settings, options.all === true, readColumns(100))}\n`);
 }
 
 async function readListing({ dataDir, weightsDir, settings }: WeightsSettings): Promise<Listing> {
