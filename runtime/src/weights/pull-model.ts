@@ -71,7 +71,7 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     const old = options.isForced === true ? undefined : installed;
     if (old !== undefined && isSame(old, plan) && (await isWhole(old, target)))
       return { model: old, isNew: false };
-    await requireSpace(plan, staging, name, disk);
+    await requireSpace(plan, staging, { name, disk, old });
     const files = await collectFiles(plan.files, staging, {
       hub,
       signal,
@@ -139,10 +139,20 @@ async function isWhole({ files }: InstalledModel, folder: string): Promise<boole
   return files.every(({ bytes }, i) => bytes === found[i]?.size);
 }
 
-async function requireSpace(plan: Plan, staging: string, name: string, disk: Disk): Promise<void> {
+async function requireSpace(
+  plan: Plan,
+  staging: string,
+  {
+    name,
+    disk,
+    old,
+  }: { readonly name: string; readonly disk: Disk; readonly old: InstalledModel | undefined },
+): Promise<void> {
   await mkdir(staging, { recursive: true });
+  const linked = new Set(old?.files.map(({ sha256 }) => sha256));
   let needed = 0;
-  for (const { path, bytes = 0 } of plan.files) {
+  for (const { path, bytes = 0, sha256 } of plan.files) {
+    if (sha256 !== undefined && linked.has(sha256)) continue;
     const there = await Promise.all([`${join(staging, path)}.part`, join(staging, path)].map(getSize));
     needed += Math.max(0, bytes - Math.max(...there));
   }
