@@ -40,8 +40,8 @@ export interface Trouble {
   readonly isAnonymous?: boolean;
   /** Wait after every piece of 64 KiB. */
   readonly delayMs?: number;
-  /** Files that the list names instead. */
-  readonly siblings?: readonly object[];
+  /** What the list names instead of the files. */
+  readonly siblings?: unknown;
   /** Changes an answer with a file's bytes before it is sent. */
   readonly forge?: (answer: FileAnswer, request: SeenRequest) => FileAnswer;
 }

@@ -48,21 +48,25 @@ export async function readRepository(
 ): Promise<Repository> {
   const url = `${hub.url}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await openRemote(hub, url, { signal });
-  const document = (await response.json().catch((cause: unknown) => {
-    throw new WeightsError(`${hub.url} does not answer as a hub does: its list of ${id} is not JSON.`, {
-      next: ["SLUICE_HUB is the address of a hub or of a mirror with the same paths."],
-      cause,
+  const document = await response
+    .json()
+    .then(parseHubModel)
+    .catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw new WeightsError(
+        `${hub.url} does not answer as a hub does: its list of ${id} is not understood (${(cause as Error).message}).`,
+        { next: ["SLUICE_HUB is the address of a hub or of a mirror with the same paths."], cause },
+      );
     });
-  })) as HubModel;
   const commit = document.sha ?? revision;
   const files = (document.siblings ?? []).map(({ rfilename, size, lfs, blobId }): RemoteFile => {
-    const path = checkFilePath(String(rfilename));
+    const path = checkFilePath(rfilename);
     return {
       path,
       url: getFileUrl(hub, { id, revision: commit }, path),
-      bytes: lfs?.size ?? size,
+      bytes: lfs?.size ?? size ?? undefined,
       sha256: lfs?.sha256,
-      gitOid: lfs === undefined ? blobId : undefined,
+      gitOid: lfs ? undefined : blobId,
     };
   });
   const license = document.cardData?.license_name ?? document.cardData?.license;
@@ -83,11 +87,24 @@ interface HubModel {
   readonly sha?: string;
   readonly siblings?: readonly {
     readonly rfilename: string;
-    readonly size?: number;
+    readonly size?: number | null;
     readonly blobId?: string;
-    readonly lfs?: { readonly sha256?: string; readonly size?: number };
+    readonly lfs?: { readonly sha256?: string; readonly size?: number } | null;
   }[];
   readonly cardData?: { readonly license?: unknown; readonly license_name?: unknown };
+}
+
+/** @throws Error that says what is odd */
+function parseHubModel(document: unknown): HubModel {
+  const model = document as HubModel | null;
+  for (const { rfilename, size, lfs } of model?.siblings ?? []) {
+    if (typeof rfilename !== "string") throw new TypeError("a file has no name");
+    const lengths = [size, lfs?.size].filter((length) => length !== undefined && length !== null);
+    if (!lengths.every((length) => Number.isSafeInteger(length) && length >= 0))
+      throw new TypeError(`${rfilename} has no length`);
+  }
+  if (typeof model !== "object" || model === null) throw new TypeError("it is no object");
+  return model;
 }
 
 const TRIES = 5;

@@ -635,6 +635,24 @@ describe("a pull", () => {
     assert(!existsSync(join(weightsDir, "../evil.json")));
   });
 
+  test("from something that answers otherwise than a hub says so", async () => {
+    server.put("acme/odd", { "model.onnx": "x" });
+    const file = { rfilename: "model.onnx", size: 1 };
+    for (const siblings of [
+      {},
+      [null],
+      [{ size: 1 }],
+      [{ ...file, size: "1" }],
+      [{ ...file, lfs: { size: -1 } }],
+    ]) {
+      server.setTrouble("list", { siblings });
+      await assert.rejects(
+        pull("hf:acme/odd"),
+        says(/does not answer as a hub does: its list of acme\/odd/, /SLUICE_HUB/),
+      );
+    }
+  });
+
   test("writes no two files to one place", async () => {
     const listed = (rfilename: string) => ({ rfilename, size: 1, blobId: "0".repeat(40) });
     const twins = [
