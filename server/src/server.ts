@@ -11,7 +11,7 @@ import { createFirstKey } from "./first-key.ts";
 import { openAppFiles } from "./gateway/app/app-files.ts";
 import { verifyFileIdentity } from "./gateway/cdn/file-urls.ts";
 import type { GatewayContext } from "./gateway/context.ts";
-import { fillSampleInput } from "./gateway/documents/sample-input.ts";
+import { fillSampleInput, keepRequired } from "./gateway/documents/sample-input.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { listen } from "./gateway/listen.ts";
 import { createTokenIssuer } from "./keys/create-token-issuer.ts";
@@ -169,7 +169,7 @@ export async function openServer(options: ServerOptions): Promise<RunningServer>
 function findSampleCall(catalog: Catalog): SampleCall | undefined {
   for (const entry of catalog.list()) {
     const input = fillSampleInput(entry, undefined);
-    if (input !== undefined) return { endpointId: entry.endpointId, input };
+    if (input !== undefined) return { endpointId: entry.endpointId, input: keepRequired(entry, input) };
   }
   return undefined;
 }

@@ -33,12 +33,12 @@ export function formatGreeting(server: RunningServer, settings: Settings, versio
   return `${lines.join("\n")}\n`;
 }
 
-/** A short prompt where there is one, else what the endpoint's page begins with. */
+/** What the endpoint's page begins with, but for a prompt, which is short here. */
 function describeSampleCall({ sampleCall }: RunningServer): readonly string[] {
   if (sampleCall === undefined) return ["endpoints"];
   const { endpointId, input } = sampleCall;
-  if (typeof input["prompt"] === "string") return ["run", endpointId, "prompt=a red apple"];
-  const fields = Object.entries(input).map(
+  const short = typeof input["prompt"] === "string" ? { ...input, prompt: "a red apple" } : input;
+  const fields = Object.entries(short).map(
     ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
   return ["run", endpointId, ...fields];

@@ -44,6 +44,16 @@ export function fillSampleInput(
   return { ...sample, ...Object.fromEntries(names.map((name) => [name, picture])) };
 }
 
+/** Of a sample what the endpoint cannot do without; all of it where it needs nothing. */
+export function keepRequired(
+  { manifest }: CatalogEntry,
+  sample: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const required = asList(resolveRefs(manifest.input, manifest.input)["required"]);
+  const kept = Object.entries(sample).filter(([name]) => required.includes(name));
+  return kept.length === 0 ? sample : Object.fromEntries(kept);
+}
+
 function invent(field: JsonSchema): unknown {
   if (field["default"] !== undefined) return field["default"];
   const [choice] = asList(field["enum"]);
