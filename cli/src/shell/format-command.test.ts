@@ -60,6 +60,10 @@ describe("a command line", () => {
       `SLUICE_URL=http://127.0.0.1:7777 … --data ${data}`,
     );
   });
+  test("looks where its variables lead when it is not said what to reach", () => {
+    assert.equal(format({ dataDir: data }, { SLUICE_URL: "http://127.0.0.1:9" }), "…");
+    assert.equal(format({}, { SLUICE_DATA: "/other" }), "…");
+  });
   test("of a text is called as this shell can", () => {
     assert.match(
       nameProgram("Start one with `sluice serve`."),

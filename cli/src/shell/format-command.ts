@@ -14,7 +14,7 @@ export interface Target {
 /** A command line of this program that reaches the target when it is pasted into the shell that started it. */
 export function formatCommand(
   words: readonly string[],
-  { url = DEFAULT_URL, dataDir }: Target = {},
+  { url, dataDir }: Target = {},
   environment: Environment = process.env,
 ): string {
   const folder = join(getShellFolder(environment), ".sluice");
@@ -22,7 +22,7 @@ export function formatCommand(
   const isFound = (value: string, fallback: string, variable: string): boolean =>
     value === fallback && [fallback, ""].includes(environment[variable] ?? "");
   return [
-    ...(isFound(url, DEFAULT_URL, "SLUICE_URL") ? [] : [`SLUICE_URL=${quoteWord(url)}`]),
+    ...(url === undefined || isFound(url, DEFAULT_URL, "SLUICE_URL") ? [] : [`SLUICE_URL=${quoteWord(url)}`]),
     findProgramName(environment),
     ...words.map(quoteWord),
     ...(dataDir === undefined || isFound(dataDir, folder, "SLUICE_DATA")
