@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tiny import captions
-from tiny.draw import Painter
+from tiny.draw import Painter, grouped
 from tiny.pictures import Pictures, to_tensor
 from tiny.preview_data import sheet
 
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--work", required=True)
     parser.add_argument("--modules", required=True)
     parser.add_argument("--stages", default="1")
+    parser.add_argument("--sets", default="core", help="pictures that the training saw, for the distance to the nearest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -62,9 +63,10 @@ def main() -> None:
             **objects(recogniser, labels, rows, pictures),
             **colours(rows, pictures),
             **sides(recogniser, labels, rows, pictures),
+            **trios(recogniser, labels, rows, pictures),
             **counts(rows, pictures),
             **letters(painter, rows, pictures),
-            **nearest(options.work, rows, pictures),
+            **nearest(options.work, options.sets.split(","), rows, pictures),
             **diversity(rows, pictures),
         }
     figures["share"] = {k: round(figures["model"][k] / max(figures["true renderings"][k], 1e-9), 3) for k in ("object top-1", "object top-5")}
@@ -84,7 +86,7 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
         model.load_state_dict(torch.load(path))
         return model.eval()
     r, x, y = random.Random("recogniser"), [], []
-    for i in range(6000):
+    for i in range(max(6000, 36 * len(labels))):
         label = i % len(labels)
         spec = {"kind": "one", "seed": r.getrandbits(32), "style": r.choice(["3d", "flat"]), "items": [painter.item(painter.concepts[label], r)]}
         place = r.random()
@@ -185,6 +187,18 @@ def sides(recogniser, labels, rows, pictures) -> dict:
     return {"left/right order": share(order), "both objects in top-5": share(both)}
 
 
+def trios(recogniser, labels, rows, pictures) -> dict:
+    """Each of three objects is recognised where it should stand."""
+    chosen = pick(rows, "three")
+    if not chosen:
+        return {}
+    spots, size = grouped(3, *GRID)
+    boxes = [tuple(round(v * SIDE / GRID[0]) for v in (y - size / 2, y + size / 2, x - size / 2, x + size / 2)) for x, y in spots]
+    best = logits(recogniser, [pictures[i][top:bottom, left:right] for i in chosen for top, bottom, left, right in boxes]).topk(5).indices.tolist()
+    found = [[labels.index(item["label"]) in best[3 * k + j] for j, item in enumerate(rows[i]["spec"]["items"])] for k, i in enumerate(chosen)]
+    return {"each of three objects in top-5": share([hit for row in found for hit in row]), "all of three objects in top-5": share([all(row) for row in found])}
+
+
 def counts(rows, pictures) -> dict:
     hits, near = [], []
     for i in pick(rows, "count"):
@@ -259,10 +273,10 @@ def diversity(rows, pictures) -> dict:
 
 
 @torch.no_grad()
-def nearest(work: str, rows, pictures) -> dict:
+def nearest(work: str, sets: list[str], rows, pictures) -> dict:
     """Mean pixel distance (0..1, at 32 px) to the nearest of 8,000 training pictures; small means copied."""
     training = []
-    for pixels, _, grid in Pictures(work, ["core"]).parts.values():
+    for pixels, _, grid in Pictures(work, sets).parts.values():
         if grid == GRID and len(training) < 4:
             training.append(thumbnails(list(pixels)))
     bank = torch.cat(training)

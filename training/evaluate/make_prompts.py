@@ -10,7 +10,7 @@ import random
 from tiny.captions import caption
 from tiny.draw import Painter
 
-SHARES = {"one": 0.40, "paint": 0.20, "beside": 0.14, "count": 0.12, "word": 0.10, "eye": 0.04}
+SHARES = {"one": 0.40, "paint": 0.20, "beside": 0.14, "three": 0.06, "count": 0.12, "word": 0.10, "eye": 0.04}
 """Kinds of prompts; "paint" is one object in a colour that it never had in training."""
 REPEATED, SEEDS = 30, 4
 """For the diversity: so many prompts of kind "one" again, each with so many seeds (rows of kind "again")."""
@@ -51,7 +51,7 @@ def held_spec(painter: Painter, kind: str, r: random.Random) -> dict:
         elif kind == "one":
             if not items[0].get("paint"):
                 return spec
-        elif kind in ("beside", "count"):
+        elif kind in ("beside", "three", "count"):
             spec.pop("scene", None)
             spec.pop("back", None)
             for item in items:

@@ -20,16 +20,16 @@ SCENES = {
     "night": ["at night", "under a starry sky", "at night under the stars", "in the night sky"],
     "space": ["in space", "in outer space", "floating in space", "in the galaxy"],
     "meadow": ["in a green meadow", "on the grass", "in a field", "on a lawn under a blue sky", "in the park"],
-    "beach": ["on the beach", "and a beach", "at the beach", "by the sea", "on the sand by the ocean"],
-    "desert": ["in the desert", "in a sandy desert", "among desert dunes"],
+    "beach": ["on the beach", "and a beach", "at the beach", "by the sea", "on the sand by the ocean", "over the sea", "above the sea"],
+    "desert": ["in the desert", "in a sandy desert", "among desert dunes", "over the desert"],
     "snow": ["in the snow", "and snow", "in winter", "in falling snow", "on a snowy day"],
     "underwater": ["underwater", "under water", "deep underwater with bubbles"],
     "sunset": ["at sunset", "and a sunset", "at dusk", "in front of a sunset", "at sunrise"],
-    "sky": ["in the sky", "and clouds", "among the clouds", "in a blue sky with clouds", "in a cloudy sky"],
-    "mountains": ["in the mountains", "in front of snowy mountains", "with mountains behind", "and mountains behind"],
+    "sky": ["in the sky", "and clouds", "among the clouds", "in a blue sky with clouds", "in a cloudy sky", "above the clouds", "over the clouds", "flying in the sky", "flying above the clouds", "flying"],
+    "mountains": ["in the mountains", "in front of snowy mountains", "with mountains behind", "and mountains behind", "over the mountains", "above the mountains", "on a mountain"],
     "sunset mountains": ["in the mountains at sunset", "at sunset in front of mountains", "with mountains at dusk"],
-    "forest": ["in the forest", "and a forest behind", "in the woods", "in front of pine trees in a forest"],
-    "city": ["in the city", "on a city street", "in town in front of buildings"],
+    "forest": ["in the forest", "and a forest behind", "in the woods", "in front of pine trees in a forest", "over the forest"],
+    "city": ["in the city", "on a city street", "in town in front of buildings", "over the city", "above the city", "flying over the city"],
     "rain": ["in the rain", "on a rainy day", "in a rainy storm"],
 }
 SCENES_HELD = {
@@ -53,6 +53,9 @@ EYE_COLOURS = ["blue", "green", "orange", "yellow", "purple", "red", "brown"]
 WORDS = ("FLUX LOVE HELLO SUN STAR OPEN ART FUN YES NO HOME COOL WOW CAT DOG HI GO SALE CAFE PIZZA PLAY MOON BLUE NICE "
          "FIRE ICE SEA SKY KING QUEEN HAPPY PARTY MAGIC DREAM PEACE TIME WILD ZEN JAZZ LUCKY BIG TOP BEST NEW").split()
 WORDS_HELD = ["LION", "GAME", "TEA", "ROSE", "BOX", "LIKE", "EXIT", "SNOW"]
+
+LETTER_SHARES = [4] * 26 + [1] * 10
+"""How often each letter and figure stands in a painted string of random ones."""
 
 IRREGULAR = {"mouse": "mice", "fish": "fish", "wolf": "wolves", "fries": "fries", "books": "books"}
 
@@ -86,6 +89,8 @@ def colour_word(colour: str, r: random.Random) -> str:
 def caption(spec: dict, r: random.Random, held: bool = False) -> str:
     """One English sentence for a specification. `held` gives the phrasings that are kept for the evaluation."""
     kind = spec["kind"]
+    if kind == "lettering":
+        return f"{_word(spec['word'], r, held)} {_background(spec, r, held)}".strip()
     if kind == "eye":
         text = _eye(spec, r, held)
     elif kind == "scene":
@@ -141,6 +146,11 @@ def _objects(spec: dict, r: random.Random, held: bool) -> str:
         return with_article(_name(items[0], r))
     if kind == "count":
         return f"{r.choice(NUMBERS[spec['n']])} {plural(_name(items[0], r))}"
+    if kind == "three":
+        a, b, c = (with_article(_name(i, r)) for i in items)
+        if held:
+            return r.choice([f"{a} together with {b} and {c}", f"three things: {a}, then {b}, then {c}"])
+        return r.choice([f"{a}, {b} and {c}", f"{a}, {b} and {c}", f"{a}, {b}, and {c}", f"{a} and {b} and {c}", f"{a} with {b} and {c}", f"{a} next to {b} and {c}"])
     a, b = (_name(i, r) for i in items)
     an, bn = with_article(a), with_article(b)
     if kind == "beside":  # a is left of b

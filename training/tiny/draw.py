@@ -6,12 +6,13 @@ import os
 import random
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from . import captions
 from .shapes import CELL, SHORT_WORD
+from .tokenizer import LETTERS
 
-KINDS = {"one": 0.46, "beside": 0.13, "above": 0.06, "sizes": 0.03, "count": 0.08, "word": 0.08, "eye": 0.10, "scene": 0.06}
+KINDS = {"one": 0.42, "beside": 0.13, "above": 0.06, "sizes": 0.03, "three": 0.04, "count": 0.08, "word": 0.06, "lettering": 0.02, "eye": 0.10, "scene": 0.06}
 
 
 WHOLE, HALF, THIRD = 5.5, 3.75, 2.75
@@ -59,7 +60,7 @@ class Painter:
         """A random specification. With `held` it uses a combination that training never meets, else never one of those."""
         while True:
             spec = self._any_spec(r, kind, held)
-            if spec["kind"] in ("eye", "scene") or self.is_held(spec) == held:
+            if "items" not in spec or self.is_held(spec) == held:
                 return spec
 
     def is_held(self, spec: dict) -> bool:
@@ -85,19 +86,28 @@ class Painter:
             return spec
         if kind == "scene":
             return {"kind": kind, "seed": seed, "scene": r.choice(list(captions.SCENES))}
+        if kind == "lettering":
+            spec = {"kind": kind, "seed": seed, "word": self._word(r, held, brush=r.random() < 0.4)}
+            self._choose_backdrop(spec, r)
+            if spec["word"]["colour"] == spec.get("back"):
+                del spec["back"]
+            return spec
         spec = {"kind": "one" if kind == "word" else kind, "seed": seed, "style": "3d" if r.random() < 0.7 else "flat"}
         if kind == "word":
             spec["word"] = self._word(r, held, brush=r.random() < 0.4)
+        self._choose_backdrop(spec, r)
+        count = {"beside": 2, "above": 2, "sizes": 2, "three": 3}.get(kind, 1)
+        spec["items"] = [self.item(c, r) for c in r.sample(self.concepts, count)]
+        if kind == "count":
+            spec["n"] = r.choice([2, 2, 3, 3, 4, 5])
+        return spec
+
+    def _choose_backdrop(self, spec: dict, r: random.Random) -> None:
         place = r.random()
         if place < 0.34:
             spec["scene"] = r.choice(list(captions.SCENES))
         elif place < 0.68:
             spec["back"] = r.choice(list(captions.COLOURS))
-        count = 2 if kind in ("beside", "above", "sizes") else 1
-        spec["items"] = [self.item(c, r) for c in r.sample(self.concepts, count)]
-        if kind == "count":
-            spec["n"] = r.choice([2, 2, 3, 3, 4, 5])
-        return spec
 
     def item(self, concept: dict, r: random.Random, paint: str | None = None) -> dict:
         item = {"label": concept["label"], "names": concept["names"]}
@@ -108,7 +118,7 @@ class Painter:
     def _word(self, r: random.Random, held: bool, brush: bool) -> dict:
         text = r.choice(captions.WORDS_HELD) if held else "FLUX" if r.random() < 0.35 else r.choice(captions.WORDS)
         if not held and text != "FLUX" and r.random() < 0.65:  # letters are to be learned, not words
-            text = "".join(r.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=r.choice([2, 3, 3, 4, 4, 4, 5])))
+            text = "".join(r.choices(LETTERS, captions.LETTER_SHARES, k=r.choice([2, 3, 3, 4, 4, 4, 5, 6])))
         return {"text": text, "colour": "white" if r.random() < 0.6 else r.choice(["black", "red", "yellow", "blue", "pink"]), "brush": brush}
 
     def paint(self, spec: dict, grid: tuple[int, int], scale: int = 1, free: bool = False) -> np.ndarray:
@@ -117,7 +127,7 @@ class Painter:
         return self.paint_with_objects(spec, grid, scale, free)[0]
 
     def paint_with_objects(self, spec: dict, grid: tuple[int, int], scale: int = 1, free: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """The picture, and how much of each cell objects cover: bytes [rows, columns]."""
+        """The picture, and how much of each cell objects and letters cover: bytes [rows, columns]."""
         r = random.Random(spec["seed"])
         w, h = grid[0] * CELL * scale, grid[1] * CELL * scale
         covered = Image.new("L", (w, h), 90 if spec["kind"] == "eye" else 0)
@@ -129,7 +139,8 @@ class Painter:
                 k = CELL * scale
                 self._put(picture, covered, item, spec["style"], x * k, y * k, size * k)
         if spec.get("word"):
-            self._write(picture, spec["word"], np.random.default_rng(spec["seed"] + 1), grid)
+            letters = self._write(picture, spec["word"], np.random.default_rng(spec["seed"] + 1), grid)
+            covered = ImageChops.lighter(covered, letters)
         return np.asarray(picture), np.asarray(covered.resize(grid, Image.BOX))
 
     def _backdrop(self, spec: dict, grid: tuple[int, int], w: int, h: int, r: random.Random) -> Image.Image:
@@ -161,8 +172,11 @@ class Painter:
             return [(items[0], x - 1, y, min(WHOLE, columns - 2.5)), (items[1], columns - 1.5, rows - 1.5, THIRD)]
         wide = kind == "beside"
         if kind == "count":
-            spots, size = _rows(spec["n"], columns, rows)
+            spots, size = grouped(spec["n"], columns, rows)
             return [(items[0], *spot, size) for spot in spots]
+        if kind == "three":
+            spots, size = grouped(3, columns, rows)
+            return [(item, *spot, size) for item, spot in zip(items, spots)]
         if kind in ("beside", "above"):
             size = HALF if (columns if wide else rows) >= 8 else THIRD
             gap = 2 if size == HALF else 1.5
@@ -180,8 +194,9 @@ class Painter:
         picture.paste(sprite, spot, sprite)
         covered.paste(255, (*spot, spot[0] + n, spot[1] + n), sprite)
 
-    def _write(self, picture: Image.Image, word: dict, rng: np.random.Generator, grid: tuple[int, int]) -> None:
-        """Letters stand on the cells like objects do, each in columns of its own; only words too long for the grid are squeezed."""
+    def _write(self, picture: Image.Image, word: dict, rng: np.random.Generator, grid: tuple[int, int]) -> Image.Image:
+        """Letters stand on the cells like objects do, each in columns of its own; only words too long for the grid are squeezed.
+        Returns what they cover."""
         w, h = picture.size
         text, brush = word["text"], word["brush"]
         k = 3
@@ -204,6 +219,7 @@ class Painter:
                     glyph = glyph.resize((most, glyph.height), Image.BILINEAR)
                 x = round((left + (i + 0.5) * wide) * cell - glyph.width / 2)
                 mask.paste(255, (x, round(base * cell) + box[1]), glyph)
+        covered = edge_mask.resize((w, h), Image.BOX).point(lambda ink: min(255, 2 * ink))
         a = np.asarray(ink_mask, np.float32) / 255
         base_picture = np.asarray(picture, np.float32)
         if brush:  # bristles: long streaks along the stroke thin the paint
@@ -215,6 +231,7 @@ class Painter:
         a = np.asarray(Image.fromarray((a * 255).astype(np.uint8)).resize((w, h), Image.BOX), np.float32)[..., None] / 255
         ink = np.array(captions.COLOURS[word["colour"]], np.float32)
         picture.paste(Image.fromarray((base_picture * (1 - a) + ink * a).clip(0, 255).astype(np.uint8)))
+        return covered
 
     def _font(self, brush: bool, size: int) -> ImageFont.FreeTypeFont:
         if (brush, size) not in self._loaded_fonts:
@@ -222,7 +239,7 @@ class Painter:
         return self._loaded_fonts[(brush, size)]
 
 
-def _rows(n: int, columns: int, rows: int) -> tuple[list[tuple[float, float]], float]:
+def grouped(n: int, columns: int, rows: int) -> tuple[list[tuple[float, float]], float]:
     """Centres and size, in cells, of n equal pictures: in one row, two rows or one column, whichever shows them larger."""
     for size, pitch in ((HALF, 4.0), (THIRD, 3.0), (THIRD * 0.84, 2.5), (THIRD * 0.66, 2.0)):
         for split in ([n], [n // 2, n - n // 2], [1] * n):

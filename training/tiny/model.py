@@ -33,10 +33,12 @@ def norm(x: torch.Tensor) -> torch.Tensor:
 
 
 PLACE_WAVES = 6
-SKETCH, REACH = 24, 10
+SKETCH, REACH = 40, 10
 """Features of a sketched cell, and the largest side of a grid. All sides are even, so that the middle lies between cells."""
-LETTER, LETTER_PLACES = 24, 2 * SHORT_WORD - 1 + 15
-"""Features of a letter, and how many places letters have: of short words, and of words up to eight letters."""
+LETTER_PLACES = 2 * SHORT_WORD - 1 + 15
+"""How many places letters have: of short words, and of words up to eight letters."""
+LETTER_PARTS, GLYPH = 3, 96
+"""Columns of cells that a letter can fill (left and right half of a large one, a small one), and features of one cell of a letter."""
 FIRST_LETTER = 4
 """Id of <c:A>; vocabulary.py gives the other letters the ids that follow."""
 
@@ -156,26 +158,26 @@ class TextEncoder(nn.Module):
 
 
 class Reader(nn.Module):
-    """What the sketch needs to know: the words as a few learned queries read them, and each letter of a quoted word in the place
-    that it has in the word. A letter's place counts from the middle of the word, in half letters; short words are written larger
-    and have places of their own."""
+    """What the sketch needs to know: the words as a few learned queries read them, and which letter of a quoted word has which place in
+    the word. A letter's place counts from the middle of the word, in half letters; short words are written larger and have places of
+    their own."""
 
     def __init__(self, d: int, slots: int):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(slots, d) * 0.1)
-        self.letter = nn.Linear(d, LETTER)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """[B, slots * d + LETTER_PLACES * LETTER] from words [B,L,d]."""
+        """[B, slots * d + LETTER_PLACES * letters] from words [B,L,d]."""
         scores = self.queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4
         slots = norm(scores.softmax(-1) @ hidden).flatten(1)
-        letters = ((ids >= FIRST_LETTER) & (ids < FIRST_LETTER + len(LETTERS))).float()
+        which = (ids[..., None] == torch.arange(FIRST_LETTER, FIRST_LETTER + len(LETTERS), device=ids.device)).float()
+        letters = which.sum(-1)
         count = letters.sum(1, keepdim=True)
         place = 2 * letters.cumsum(1) - count - 1
         short = (count <= SHORT_WORD).float()
         place = short * (place + SHORT_WORD - 1) + (1 - short) * (place.clamp(-7, 7) + 7 + 2 * SHORT_WORD - 1)
-        spread = (place[:, None] == torch.arange(LETTER_PLACES, device=ids.device).float()[:, None]).float() * letters[:, None]
-        return torch.cat([slots, (spread @ self.letter(hidden)).flatten(1)], 1)
+        spread = (place[:, None] == torch.arange(LETTER_PLACES, device=ids.device).float()[:, None]).float()
+        return torch.cat([slots, (spread @ which).flatten(1)], 1)
 
 
 class Sketch(nn.Module):
@@ -185,15 +187,50 @@ class Sketch(nn.Module):
 
     def __init__(self, d: int, slots: int):
         super().__init__()
-        self.places = nn.Linear(slots * d + LETTER_PLACES * LETTER, SKETCH * REACH * REACH)
+        self.slots = slots * d
+        self.places = nn.Linear(self.slots, SKETCH * REACH * REACH)
         self.out = nn.Linear(SKETCH, d)
+        self.letters = Letters(d, self.slots)
         nn.init.normal_(self.places.weight, std=0.01)
 
     def forward(self, read: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
         """Features [B,rows*columns,d]."""
-        places = self.places(read).view(-1, SKETCH, REACH, REACH)
+        slots, letters = read[:, : self.slots], read[:, self.slots :].view(-1, LETTER_PLACES, len(LETTERS))
+        places = self.places(slots).view(-1, SKETCH, REACH, REACH).permute(0, 2, 3, 1)
         top, left = (REACH - rows) // 2, (REACH - columns) // 2
-        return self.out(places[:, :, top : top + rows, left : left + columns].flatten(2).transpose(1, 2))
+        places = self.out(places) + self.letters(slots, letters)
+        return places[:, top : top + rows, left : left + columns].flatten(1, 2)
+
+
+class Letters(nn.Module):
+    """What a letter looks like in each row of cells, looked up where draw.py writes it: a short word's letters fill two columns each,
+    others one. How the words say it (brush or print, the colour) weighs the features."""
+
+    def __init__(self, d: int, said: int):
+        super().__init__()
+        self.glyphs = nn.Parameter(torch.randn(LETTER_PARTS, len(LETTERS), REACH * GLYPH) * 0.1)
+        self.manner = nn.Linear(said, GLYPH)
+        nn.init.ones_(self.manner.bias)
+        self.out = nn.Linear(GLYPH, d)
+        self.register_buffer("columns", columns_of_letters(), persistent=False)
+
+    def forward(self, said: torch.Tensor, letters: torch.Tensor) -> torch.Tensor:
+        """Features [B,REACH,REACH,d] of rows and columns from letters [B,LETTER_PLACES,letters]."""
+        found = (self.columns @ letters[:, None]) @ self.glyphs  # [B, parts, columns, rows * features]
+        rows = found.sum(1).view(-1, REACH, REACH, GLYPH).transpose(1, 2)
+        return self.out(rows * self.manner(said)[:, None, None])
+
+
+def columns_of_letters() -> torch.Tensor:
+    """Which column, counted like those of the sketch, is filled by which part of the letter in which place: 0 or 1 in
+    [LETTER_PARTS, REACH, LETTER_PLACES]."""
+    columns, middle, short = torch.zeros(LETTER_PARTS, REACH, LETTER_PLACES), REACH // 2, SHORT_WORD - 1
+    for half in range(-short, short + 1):
+        columns[0, middle + half - 1, half + short] = 1
+        columns[1, middle + half, half + short] = 1
+    for half in range(-7, 8):
+        columns[2, middle + (half - 1) // 2, half + 7 + 2 * short + 1] = 1
+    return columns
 
 
 class Transformer(nn.Module):

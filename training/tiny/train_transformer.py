@@ -78,12 +78,12 @@ def main() -> None:
         restore(average, state["average"])
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and any(k in n for k in ("double_stream.", "single_stream.", "text.blocks."))]
     chosen = {id(p) for p in hidden}
-    alone = {id(model.text.words.weight): 2.0, id(model.transformer.sketch.places.weight): options.sketch}
+    alone = {id(model.text.words.weight): 2.0, id(model.transformer.sketch.letters.glyphs): 2.0, id(model.transformer.sketch.places.weight): options.sketch}
     rest = [p for p in model.parameters() if id(p) not in chosen and id(p) not in alone]
     muon = Muon(hidden, options.rate)
     adam = torch.optim.AdamW([{"params": rest, "scale": 1.0}, *({"params": [p], "scale": alone[id(p)]} for p in model.parameters() if id(p) in alone)], betas=(0.9, 0.95), weight_decay=0, fused=True)
     spent, start, step, seen = 0.0, 0.0, 0, 0
-    if state and source == path:
+    if state and "step" in state and source == path:
         spent, start, step, seen = state["spent"], state["start"], state["step"], state["seen"]
         muon.load_state_dict(state["muon"])
         if {n: v.shape for n, v in state["model"].items()} == {n: v.shape for n, v in model.state_dict().items()}:
