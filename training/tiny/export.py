@@ -6,17 +6,18 @@ import argparse
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 
-from .autoencoder import Decoder
+from .autoencoder import Decoder, Finish, FinishedDecoder
 from .draw import Painter
 from .model import Shape, TextToLatents
 from .onnx_files import save, store_as_bytes, store_as_half
-from .shapes import CELL, CHANNELS, GRIDS, WINDOW
+from .shapes import CELL, CHANNELS, GRIDS, SHARPER, WINDOW
 from .tokenizer import MAX_LETTERS, NULL, PAD, encode
 from .upscaler import FACTOR, Upscaler
 from .vocabulary import build_vocabulary, with_synonyms
@@ -28,6 +29,8 @@ GOLDEN = [
     "Caf\u00e9 at night: the word HELLO",
     "Extreme close-up of a single tiger eye, direct frontal view. Detailed iris and pupil. Sharp focus on eye texture and color. Natural lighting to capture authentic eye shine and depth. The word \"FLUX\" is painted over it in big, white brush strokes with visible texture.",
 ]
+ENCODER = os.path.join(os.path.dirname(__file__), "..", "encoder.npz")
+"""The encoder whose latents the shipped files speak of. The product has no use for it; further training has (see reopen.py)."""
 NAMES = ["text.onnx", "transformer.onnx", "vae_decoder.onnx", "upscaler.onnx"]
 
 
@@ -48,8 +51,9 @@ def main() -> None:
     state = torch.load(os.path.join(folder, "transformer.pt"), map_location="cpu")
     model = TextToLatents(Shape(**state["settings"])).eval()
     model.load_state_dict(state["average"])
-    decoder = Decoder().eval()
-    decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location="cpu")["average"])
+    decoder = FinishedDecoder(Decoder(), Finish()).eval()
+    decoder.decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location="cpu")["average"])
+    decoder.finish.load_state_dict(torch.load(os.path.join(folder, "finish.pt"), map_location="cpu")["average"])
     upscaler, source = None, os.path.join(folder, "upscaler.pt")
     if os.path.exists(source):  # otherwise the upscaler in the folder stays
         upscaler = Upscaler().eval()
@@ -57,7 +61,9 @@ def main() -> None:
     vocabulary = learned_vocabulary(options, state["words"])
     with open(os.path.join(options.out, "vocab.json"), "w", encoding="utf-8") as file:
         json.dump(vocabulary, file, ensure_ascii=False, separators=(",", ":"))
-    export_graphs(options.out, model, decoder, upscaler)
+    export_graphs(options.out, graphs_of(model, decoder, upscaler))
+    encoder = torch.load(os.path.join(folder, "encoder.pt"), map_location="cpu")
+    np.savez(ENCODER, **{name: value.numpy().astype(np.float16) for name, value in encoder.items()})
     write_config(options, vocabulary)
 
 
@@ -68,33 +74,51 @@ def learned_vocabulary(options, words: dict[str, int]) -> dict[str, int]:
     return dict(sorted(with_synonyms({w: words[w] for w in known}).items()))
 
 
-def export_graphs(out: str, model: TextToLatents, decoder: Decoder, upscaler: Upscaler | None) -> None:
+@dataclass
+class Graph:
+    """A network with the inputs it is traced with, and the names and open sizes of its tensors."""
+
+    name: str
+    module: torch.nn.Module
+    inputs: tuple[torch.Tensor, ...]
+    takes: list[str]
+    gives: list[str]
+    open: dict[str, dict[int, str]]
+
+    def write(self, path: str) -> None:
+        torch.onnx.export(self.module, self.inputs, path, input_names=self.takes, output_names=self.gives, dynamic_axes=self.open, opset_version=17, dynamo=False)
+
+
+def graphs_of(model: TextToLatents, decoder: FinishedDecoder, upscaler: Upscaler | None) -> list[Graph]:
     ids = torch.tensor([[5, 6, 7, 8, 0, 0, 0, 0]] * 2)
     latents, t = torch.randn(2, CHANNELS, 6, 8), torch.tensor([0.3, 0.3])
     with torch.no_grad():
-        hidden, pooled, mask = model.text(ids)
-    some = {0: "B", 2: "h", 3: "w"}
-    jobs = [
-        (model.text, (ids,), "text.onnx", ["input_ids"], ["hidden", "pooled", "mask"], {"input_ids": {0: "B", 1: "L"}, "hidden": {0: "B", 1: "L"}, "pooled": {0: "B"}, "mask": {0: "B", 1: "L"}}),
-        (model.transformer, (latents, t, hidden, pooled, mask), "transformer.onnx", ["latents", "t", "hidden", "pooled", "mask"], ["prediction"], {"latents": some, "t": {0: "B"}, "hidden": {0: "B", 1: "L"}, "pooled": {0: "B"}, "mask": {0: "B", 1: "L"}, "prediction": some}),
-        (decoder, (latents,), "vae_decoder.onnx", ["latents"], ["pixels"], {"latents": some, "pixels": {0: "B", 2: "H", 3: "W"}}),
-        (upscaler, (torch.randn(1, 3, 32, 48),), "upscaler.onnx", ["pixels"], ["upscaled"], {"pixels": {0: "B", 2: "H", 3: "W"}, "upscaled": {0: "B", 2: "H2", 3: "W2"}}),
+        read = model.text(ids)
+    some, words = {0: "B", 2: "h", 3: "w"}, {0: "B", 1: "L"}
+    graphs = [
+        Graph("text.onnx", model.text, (ids,), ["input_ids"], ["hidden", "pooled", "mask"], {"input_ids": words, "hidden": words, "pooled": {0: "B"}, "mask": words}),
+        Graph("transformer.onnx", model.transformer, (latents, t, *read), ["latents", "t", "hidden", "pooled", "mask"], ["prediction"], {"latents": some, "t": {0: "B"}, "hidden": words, "pooled": {0: "B"}, "mask": words, "prediction": some}),
+        Graph("vae_decoder.onnx", decoder, (latents,), ["latents"], ["pixels"], {"latents": some, "pixels": {0: "B", 2: "H", 3: "W"}}),
     ]
-    for module, inputs, name, into, outof, axes in jobs:
-        if module is None:
-            continue
-        path = os.path.join(out, name)
-        torch.onnx.export(module, inputs, path, input_names=into, output_names=outof, dynamic_axes=axes, opset_version=17, dynamo=False)
-        graph = onnx.load(path)
-        if name in ("text.onnx", "transformer.onnx"):
-            store_as_bytes(graph)
-        store_as_half(graph)
-        save(graph, path)
+    if upscaler:
+        graphs.append(Graph("upscaler.onnx", upscaler, (torch.randn(1, 3, 32, 48),), ["pixels"], ["upscaled"], {"pixels": {0: "B", 2: "H", 3: "W"}, "upscaled": {0: "B", 2: "H2", 3: "W2"}}))
+    return graphs
+
+
+def export_graphs(out: str, graphs: list[Graph]) -> None:
+    for graph in graphs:
+        path = os.path.join(out, graph.name)
+        graph.write(path)
+        made = onnx.load(path)
+        if graph.name in ("text.onnx", "transformer.onnx"):
+            store_as_bytes(made)
+        store_as_half(made)
+        save(made, path)
         with torch.no_grad():
-            wanted = module(*inputs)
-        found = onnxruntime.InferenceSession(path).run(None, {n: v.numpy() for n, v in zip(into, inputs)})
+            wanted = graph.module(*graph.inputs)
+        found = onnxruntime.InferenceSession(path).run(None, {n: v.numpy() for n, v in zip(graph.takes, graph.inputs)})
         wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-        print(name, os.path.getsize(path), "largest difference", max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, wanted)))
+        print(graph.name, os.path.getsize(path), "largest difference", max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, wanted)))
 
 
 def write_config(options, vocabulary: dict[str, int]) -> None:
@@ -105,7 +129,7 @@ def write_config(options, vocabulary: dict[str, int]) -> None:
         "tokenizer": {"vocabulary": "vocab.json", "window": WINDOW, "padTo": 8, "padId": PAD, "nullId": NULL, "maxLetters": MAX_LETTERS},
         "text": {"file": "text.onnx", "inputs": {"ids": "input_ids"}, "outputs": {"hidden": "hidden", "pooled": "pooled", "mask": "mask"}, "width": 256},
         "transformer": {"file": "transformer.onnx", "inputs": {"latents": "latents", "time": "t", "hidden": "hidden", "pooled": "pooled", "mask": "mask"}, "outputs": {"prediction": "prediction"}, "predicts": "clean"},
-        "latents": {"space": "latents", "channels": CHANNELS, "cellPixels": CELL, "grids": grids},
+        "latents": {"space": "latents", "channels": CHANNELS, "cellPixels": CELL * SHARPER, "grids": grids},
         "vae": {"file": "vae_decoder.onnx", "inputs": {"latents": "latents"}, "outputs": {"pixels": "pixels"}},
         "upscaler": {"file": "upscaler.onnx", "inputs": {"pixels": "pixels"}, "outputs": {"pixels": "upscaled"}, "factor": FACTOR, "passes": options.passes},
         "scheduler": {"shift": options.shift, "minSigma": 0.001, "steps": {"default": 28, "min": 1, "max": 50}},

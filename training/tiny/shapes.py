@@ -3,6 +3,9 @@
 CELL = 16
 """Pixels per latent cell and side."""
 
+SHARPER = 4
+"""How much larger the finished picture is than its cells, per side."""
+
 CHANNELS = 40
 """Latent channels."""
 

@@ -60,7 +60,7 @@ def main() -> None:
     muon = Muon(matrices, options.rate)
     adam = torch.optim.AdamW([p for p in weights if id(p) not in chosen], options.rate / 12, betas=(0.9, 0.97), weight_decay=0)
     spent, step = 0.0, 0
-    if state and source == path:
+    if state and "step" in state and source == path:
         average.load_state_dict(state["average"])
         spent, step = state["spent"], state["step"]
         muon.load_state_dict(state["muon"])

@@ -1,0 +1,126 @@
+"""Trains the finish: the decoder's soft pixels to sharp ones, on the pairs of make_sharp.py. Resumes from <work>/<run>/finish.pt.
+
+python -m tiny.train_finish --work W --run run1 --minutes 20     (`--minutes` counts over every resumption)"""
+
+import argparse
+import copy
+import glob
+import os
+import time
+
+import numpy as np
+import torch
+
+from .autoencoder import Decoder, Finish, picture_loss
+from .crew import Crew, accumulate
+from .muon import Muon
+from .pictures import to_bytes, to_tensor
+from .preview_data import sheet
+from .run import Stop, device_of, save_checkpoint
+from .shapes import CELL, SHARPER
+
+CROP = 4
+"""Side of a training crop in cells; another cell on each side is seen and not judged."""
+
+
+class Pairs:
+    """Parts of predicted latents and large pictures, mapped into memory."""
+
+    def __init__(self, folder: str):
+        self.parts = []
+        for path in sorted(glob.glob(os.path.join(folder, "sharp", "*.npy"))):
+            z = np.load(path, mmap_mode="r")
+            sharp = np.memmap(path.replace(".npy", ".bin"), np.uint8, "r")
+            self.parts.append((z, sharp.reshape(len(z), z.shape[2] * CELL * SHARPER, z.shape[3] * CELL * SHARPER, 3)))
+
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents [B,C,CROP+2,CROP+2] and the large pixels of the inner cells."""
+        z, sharp = self.parts[rng.integers(len(self.parts))]
+        side, cell = CROP + 2, CELL * SHARPER
+        cells, pixels = [], []
+        for i in rng.choice(len(z), size, replace=False):
+            y, x = (rng.integers(n - side + 1) for n in z.shape[2:])
+            cells.append(z[i, :, y : y + side, x : x + side])
+            pixels.append(sharp[i, (y + 1) * cell : (y + 1 + CROP) * cell, (x + 1) * cell : (x + 1 + CROP) * cell])
+        return torch.from_numpy(np.stack(cells)).float(), to_tensor(np.stack(pixels))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--run", default="run1")
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=0.012, help="Muon's rate; AdamW's is a twelfth of it")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    device = device_of()
+    crew = Crew(options.threads if device.type == "cpu" else 1)
+    folder = os.path.join(options.work, options.run)
+    path = os.path.join(folder, "finish.pt")
+    decoder, finish = Decoder().to(device).eval().requires_grad_(False), Finish().to(device)
+    decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location=device)["average"])
+    average = copy.deepcopy(finish).eval()
+    weights = list(finish.parameters())
+    matrices = [p for p in weights if p.ndim == 4 and min(p.shape[:2]) >= 32 and p is not finish.fine[-2].weight]
+    chosen = {id(p) for p in matrices}
+    muon = Muon(matrices, options.rate)
+    adam = torch.optim.AdamW([p for p in weights if id(p) not in chosen], options.rate / 12, betas=(0.9, 0.97), weight_decay=0)
+    spent, step = 0.0, 0
+    state = torch.load(path, map_location=device) if os.path.exists(path) else None
+    if state:
+        finish.load_state_dict(state["finish"])
+        average.load_state_dict(state["average"])
+    if state and "step" in state:
+        muon.load_state_dict(state["muon"])
+        adam.load_state_dict(state["adam"])
+        spent, step = state["spent"], state["step"]
+    pairs, rng = Pairs(folder), np.random.default_rng(step)
+    edge = CELL * SHARPER
+
+    def loss_of(z: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            soft = decoder(z)
+        return picture_loss(finish(soft)[..., edge:-edge, edge:-edge], sharp)
+
+    stop, losses, saved, begun = Stop(), [], time.time(), time.time()
+    while spent < options.minutes * 60 and not stop.wanted:
+        spent += min(time.time() - begun, 10)  # a longer step is one during which the process was stopped
+        begun = time.time()
+        rate = options.rate * min(1, (step + 1) / 50) * min(1, (1 - spent / (options.minutes * 60)) / 0.6) + 1e-6
+        for optimiser, share in ((muon, 1), (adam, 1 / 12)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * share
+        z, sharp = (x.to(device) for x in pairs.batch(options.batch, rng))
+        losses.append(accumulate(crew, weights, loss_of, (z, sharp), options.batch // 4))
+        muon.step(crew=crew)
+        adam.step()
+        step += 1
+        keep = min(0.995, (step + 1) / (step + 20))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), weights, 1 - keep)
+        if step % 50 == 0:
+            print(f"{spent / 60:.1f} min, step {step}, loss {np.mean(losses[-50:]):.4f}", flush=True)
+        if time.time() - saved > 150 or step == 100:
+            saved = time.time()
+            _save(path, finish, average, muon, adam, spent, step)
+            _show(decoder, average, pairs, folder)
+    _save(path, finish, average, muon, adam, spent, step)
+    _show(decoder, average, pairs, folder)
+
+
+def _save(path, finish, average, muon, adam, spent, step) -> None:
+    save_checkpoint(path, {"finish": finish.state_dict(), "average": average.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "spent": spent, "step": step})
+
+
+@torch.no_grad()
+def _show(decoder: Decoder, finish: Finish, pairs: Pairs, folder: str) -> None:
+    """Rows of soft, finished and true pictures."""
+    z, sharp = pairs.parts[0]
+    soft = decoder(torch.from_numpy(z[:5].astype(np.float32)))
+    plain = torch.nn.functional.interpolate(soft, scale_factor=SHARPER, mode="bilinear")
+    sheet([*to_bytes(plain), *to_bytes(finish(soft)), *sharp[:5]], 5).save(os.path.join(folder, "finish.png"))
+
+
+if __name__ == "__main__":
+    main()
