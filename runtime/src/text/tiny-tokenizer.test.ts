@@ -24,6 +24,9 @@ describe("the embedded model's tokenizer", () => {
     assert.deepEqual(words("ein roter Apfel"), ["ein", "roter", "apfel"]);
     assert.deepEqual(words("猫, яблоко 🍎"), ["猫", "яблоко", "🍎"]);
     assert.deepEqual(words("a straße"), ["straße"]);
+    assert.deepEqual(words("赤いりんご"), ["赤いりんご"]);
+    assert.deepEqual(words("grüne Äpfel, gru\u0308ne"), ["grüne", "äpfel"]);
+    assert.deepEqual(words("ｚｚｑｘ ﬁne"), ["ｚｚｑｘ", "ﬁne"]);
     assert.equal(tokenizer.encode("猫").known, 0);
     assert.equal(tokenizer.encode("a red apple").known, 2);
   });

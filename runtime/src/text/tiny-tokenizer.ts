@@ -53,7 +53,7 @@ export function createTinyTokenizer(
       return {
         ids: kept.length > 0 ? kept : [config.nullId],
         known: ids.length,
-        unknown: [...unknown],
+        unknown: unknown.size === 0 ? [] : nameAsWritten(prompt, unknown),
         cut: ids.length - kept.length,
       };
     },
@@ -70,19 +70,19 @@ const ANNOUNCED =
 
 const WORD = /[\p{L}\p{N}\p{Extended_Pictographic}]+/gu;
 
-/** A word as it was written, and what of it is looked up: its runs of ASCII letters and digits. */
+const MARKED_WORD = /[\p{L}\p{N}\p{M}\p{Extended_Pictographic}]+/gu;
+
+/** A word without marks, and what of it is looked up: its runs of ASCII letters and digits. */
 interface PromptWord {
   readonly word: string;
   readonly parts: readonly string[];
 }
 
 function splitWords(prompt: string, maxLetters: number): PromptWord[] {
-  const plain = prompt
-    .replace(/[“”„‟«»″]/g, '"')
-    .replace(/[‘’]/g, "'")
-    .normalize("NFKD")
-    .replace(/\p{M}/gu, "")
-    .replace(ANNOUNCED, '$1 "$2"');
+  const plain = removeMarks(prompt.replace(/[“”„‟«»″]/g, '"').replace(/[‘’]/g, "'")).replace(
+    ANNOUNCED,
+    '$1 "$2"',
+  );
   const words: PromptWord[] = [];
   // Splitting on a pattern with one group alternates: outside, inside, outside, …
   plain.split(/"([^"]*)"/).forEach((part, index) => {
@@ -97,6 +97,20 @@ function splitWords(prompt: string, maxLetters: number): PromptWord[] {
         words.push({ word, parts: word.match(/[a-z0-9]+/g) ?? [] });
   });
   return words;
+}
+
+function removeMarks(text: string): string {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "");
+}
+
+/** Words with the marks that they have in the prompt: without them they read as misspelled, りんご as りんこ. */
+function nameAsWritten(prompt: string, words: ReadonlySet<string>): string[] {
+  const written = new Map<string, string>();
+  for (const word of prompt.normalize("NFC").toLowerCase().match(MARKED_WORD) ?? []) {
+    const bare = removeMarks(word);
+    if (words.has(bare) && !written.has(bare)) written.set(bare, word);
+  }
+  return [...words].map((word) => written.get(word) ?? word);
 }
 
 function findWord(idOf: ReadonlyMap<string, number>, word: string): number | undefined {
