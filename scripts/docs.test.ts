@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { createTinyTokenizer } from "../runtime/src/text/tiny-tokenizer.ts";
 import { generateDocs } from "./generate-docs.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -19,6 +20,16 @@ const pages = [
     .filter((path) => path.endsWith(".md"))
     .map((path) => join(root, "docs", path)),
 ];
+
+test("the README's short prompts and the command line's hold only words that the embedded model knows", () => {
+  const read = (path: string) => readFileSync(join(root, path), "utf8");
+  const { tokenizer: config } = JSON.parse(read("models/tiny/config.json"));
+  const tokenizer = createTinyTokenizer(JSON.parse(read("models/tiny/vocab.json")), config);
+  const texts = ["README.md", "cli/src/program.ts", "cli/src/commands/run.ts"].map(read).join("\n");
+  const prompts = [...texts.matchAll(/\bprompt(?:=|: )"([^"\\]+)"/g)].map(([, prompt]) => prompt!);
+  assert.ok(prompts.length >= 5, prompts.join("\n"));
+  for (const prompt of prompts) assert.deepEqual(tokenizer.encode(prompt).unknown, [], prompt);
+});
 
 for (const page of pages) {
   const text = readFileSync(page, "utf8");

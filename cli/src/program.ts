@@ -38,7 +38,7 @@ Environment:
 
 Examples:
   sluice serve
-  sluice run fal-ai/flux-pro prompt="a red apple on a white table"
+  sluice run fal-ai/flux-pro prompt="a red apple on a white background"
   sluice keys create --name my-app`,
     );
 
