@@ -60,6 +60,21 @@ test("the gallery says what answers, finds by words, and shows what the model ma
   await assertQuiet(opened);
 });
 
+test("what the model warned of stands above its result, not only in the closed log", {
+  timeout,
+  skip,
+}, async () => {
+  await using opened = await app.openPage({ path: STUDIO });
+  const { page } = opened;
+  await page.getByLabel("Prompt").fill("an unknown <b>word</b>");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.locator(".run-done").waitFor();
+  const warning = page.locator(".run .notice");
+  assert.equal(await warning.textContent(), "words that were left out: an unknown <b>word</b>");
+  assert.equal(await page.getByRole("log").isVisible(), false);
+  await assertQuiet(opened);
+});
+
 test("a run shows its steps, its log and its result, and the code follows the form", {
   timeout,
   skip,
@@ -81,6 +96,7 @@ test("a run shows its steps, its log and its result, and the code follows the fo
   await page.getByRole("img", { name: "Preview 1" }).waitFor();
   await page.locator(".run-done").waitFor();
   await page.getByRole("img", { name: "Result 1" }).waitFor();
+  assert.equal(await page.locator(".run .notice").count(), 0);
   await page.getByText("Log (12)").click();
   await page.getByRole("log").getByText("step 12 of").waitFor();
   // Only files of this server and of the web are offered as files.

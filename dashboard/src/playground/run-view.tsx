@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "wouter";
+import type { LogLine } from "../api/event-stream.ts";
 import type { Media } from "./find-media.ts";
 import { LogView } from "./log-view.tsx";
 import { ResultView } from "./result-view.tsx";
@@ -39,6 +40,7 @@ export function RunView(props: {
           {generalProblem}
         </p>
       ) : null}
+      {isOver ? <Warnings logs={run.logs} /> : null}
       {run.phase === "done" ? <ResultView output={run.output} onUse={onUse} /> : <Previews run={run} />}
       {run.logs.length === 0 ? null : (
         <details className="json" open={!isOver}>
@@ -85,6 +87,19 @@ function ProgressBar({ run }: { readonly run: Run }): ReactNode {
       </span>
     </div>
   );
+}
+
+/**
+ * What the model warned of, at most three different lines; the log has all. It often says why a picture is not what was
+ * asked for.
+ */
+function Warnings({ logs }: { readonly logs: readonly LogLine[] }): ReactNode {
+  const warned = logs.filter(({ level }) => level.startsWith("WARN")).map(({ message }) => message);
+  return [...new Set(warned)].slice(0, 3).map((message) => (
+    <p key={message} className="notice">
+      {message}
+    </p>
+  ));
 }
 
 function Previews({ run }: { readonly run: Run }): ReactNode {
