@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatRequest, type RequestDetail } from "./format-request.ts";
+import { describeError, formatRequest, type RequestDetail } from "./format-request.ts";
 
 const AT = Date.parse("2026-11-28T12:57:45.000Z");
 const after = (ms: number): string => new Date(AT + ms).toISOString();
@@ -16,6 +16,7 @@ test("one request is shown with its timeline and logs, in lines that fit the ter
     attempts: 2,
     status_code: 200,
     error: null,
+    error_type: null,
     timeline: [
       { kind: "accepted", at: after(0), attempt: 0, data: {} },
       { kind: "leased", at: after(125), attempt: 1, data: { runner: "r" } },
@@ -48,4 +49,14 @@ AFTER   LEVEL  LOG
 20.0 s  info   step 1/28 ${"x".repeat(34)}…`,
   );
   assert(text.split("\n").every((line) => line.length <= 60));
+});
+
+test("an error that is no more than a status is named by its type too", () => {
+  assert.equal(describeError({ error: null, error_type: null }), "");
+  const cancelled = { error: "Request cancelled by the client.", error_type: "client_cancelled" };
+  assert.equal(describeError(cancelled), cancelled.error);
+  assert.equal(
+    describeError({ error: "Invalid status code: 422", error_type: "int_parsing" }),
+    "Invalid status code: 422 (int_parsing)",
+  );
 });

@@ -13,6 +13,7 @@ export interface RequestDetail {
   readonly attempts: number;
   readonly status_code: number | null;
   readonly error: string | null;
+  readonly error_type: string | null;
   readonly timeline: readonly TimelineEvent[];
   readonly logs: readonly { readonly timestamp: string; readonly level: string; readonly message: string }[];
 }
@@ -35,7 +36,7 @@ export function formatRequest(request: RequestDetail, columns = 120): string {
     ["created", toClock(request.created_at)],
     ["waited", formatSpan(request.created_at, request.started_at)],
     ["took", formatSpan(request.started_at, request.ended_at)],
-    ...(request.error === null ? [] : [["error", request.error]]),
+    ...(request.error === null ? [] : [["error", describeError(request)]]),
   ];
   const events = request.timeline.map((event) => [
     formatSpan(request.created_at, event.at),
@@ -54,6 +55,15 @@ export function formatRequest(request: RequestDetail, columns = 120): string {
     ...(logs.length === 0 ? [] : [formatTable(["AFTER", "LEVEL", "LOG"], logs, columns)]),
   ];
   return parts.join("\n\n");
+}
+
+/** An error, with its type where the text, as callers get it, is no more than the status. Empty without one. */
+export function describeError({
+  error,
+  error_type,
+}: Readonly<Record<"error" | "error_type", string | null>>): string {
+  if (error === null) return "";
+  return error_type !== null && /^Invalid status code: \d+$/.test(error) ? `${error} (${error_type})` : error;
 }
 
 /** Time between two moments, or `-` when one of them has not come. */

@@ -6,7 +6,7 @@ import { listEndpoints } from "../list-endpoints.ts";
 import { nameProgram } from "../shell/format-command.ts";
 import { formatTable } from "../terminal/format-table.ts";
 import { readColumns } from "../terminal/read-columns.ts";
-import { formatRequest, formatSpan, type RequestDetail, toClock } from "./format-request.ts";
+import { describeError, formatRequest, formatSpan, type RequestDetail, toClock } from "./format-request.ts";
 
 /** One request as `/v1/sluice/requests` tells it. */
 interface RequestRow {
@@ -18,6 +18,7 @@ interface RequestRow {
   readonly ended_at: string | null;
   readonly status_code: number | null;
   readonly error: string | null;
+  readonly error_type: string | null;
 }
 
 interface Options {
@@ -69,7 +70,7 @@ Examples:
         toClock(request.created_at),
         formatSpan(request.created_at, request.started_at),
         formatSpan(request.started_at, request.ended_at),
-        request.error ?? "",
+        describeError(request),
       ]);
       const header = ["REQUEST", "ENDPOINT", "STATE", "CREATED", "WAITED", "TOOK", "ERROR"];
       process.stdout.write(`${formatTable(header, rows, readColumns(160))}\n`);
