@@ -31,6 +31,8 @@ GOLDEN = [
 ]
 ENCODER = os.path.join(os.path.dirname(__file__), "..", "encoder.npz")
 """The encoder whose latents the shipped files speak of. The product has no use for it; further training has (see reopen.py)."""
+MAX_RESIZE = 2
+"""How many times, per side, plain resizing may enlarge a picture; up to here nobody sees a difference to a pass of the upscaler."""
 NAMES = ["text.onnx", "transformer.onnx", "vae_decoder.onnx", "upscaler.onnx"]
 
 
@@ -131,7 +133,7 @@ def write_config(options, vocabulary: dict[str, int]) -> None:
         "transformer": {"file": "transformer.onnx", "inputs": {"latents": "latents", "time": "t", "hidden": "hidden", "pooled": "pooled", "mask": "mask"}, "outputs": {"prediction": "prediction"}, "predicts": "clean"},
         "latents": {"space": "latents", "channels": CHANNELS, "cellPixels": CELL * SHARPER, "grids": grids},
         "vae": {"file": "vae_decoder.onnx", "inputs": {"latents": "latents"}, "outputs": {"pixels": "pixels"}},
-        "upscaler": {"file": "upscaler.onnx", "inputs": {"pixels": "pixels"}, "outputs": {"pixels": "upscaled"}, "factor": FACTOR, "passes": options.passes},
+        "upscaler": {"file": "upscaler.onnx", "inputs": {"pixels": "pixels"}, "outputs": {"pixels": "upscaled"}, "factor": FACTOR, "passes": options.passes, "maxResize": MAX_RESIZE},
         "scheduler": {"shift": options.shift, "minSigma": 0.001, "steps": {"default": 28, "min": 1, "max": 50}},
         "guidance": {"kind": "classifier-free", "offset": 1, "slope": options.slope, "min": 1, "max": 8, "sigmaRange": [options.low, 1]},
         "golden": {"tokens": [{"prompt": p, "ids": encode(p, vocabulary, WINDOW)} for p in GOLDEN], "numbers": golden_numbers(options.out, vocabulary)},

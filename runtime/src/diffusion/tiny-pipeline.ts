@@ -116,7 +116,7 @@ export async function decodeLatents(model: TinyModel, latents: Float32Array, gri
   return clamped({ data: getFloats(getOutput(output, vae.outputs.pixels)).slice(), width, height });
 }
 
-/** Brings the native picture to the wanted ratio and enlarges it until it covers the wanted size, if it can. */
+/** Brings the native picture to the wanted ratio and enlarges it until resizing does the rest, if it can. */
 export async function enlarge(
   model: TinyModel,
   native: Planes,
@@ -127,7 +127,7 @@ export async function enlarge(
   const { upscaler } = model.config;
   const session = model.upscaler;
   if (upscaler === null || session === undefined) return planes;
-  const { factor } = upscaler;
+  const { factor, maxResize } = upscaler;
   const upscale = async ({ data, width, height }: Planes): Promise<Planes> => {
     const input = createFloatTensor(data, [1, 3, height, width]);
     const output = await session.run({ [upscaler.inputs.pixels]: input });
@@ -135,7 +135,7 @@ export async function enlarge(
     return { data: large, width: width * factor, height: height * factor };
   };
   for (let pass = 0; pass < upscaler.passes; pass++) {
-    if (planes.width >= wanted.width && planes.height >= wanted.height) break;
+    if (planes.width * maxResize >= wanted.width && planes.height * maxResize >= wanted.height) break;
     planes = clamped(await upscaleTiles(planes, { upscale, factor, tile: TILE, overlap: OVERLAP, signal }));
   }
   return planes;

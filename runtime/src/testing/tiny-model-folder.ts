@@ -70,6 +70,7 @@ function createConfig(
           outputs: { pixels: "large" },
           factor: 2,
           passes: 2,
+          maxResize: 1,
         }
       : null,
     scheduler: { shift: 2, minSigma: 0.03, steps: { default: 4, min: 1, max: 10 } },

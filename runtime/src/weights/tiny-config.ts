@@ -20,7 +20,12 @@ export interface TinyConfig {
   };
   readonly vae: GraphConfig<"latents", "pixels"> | null;
   readonly upscaler:
-    | (GraphConfig<"pixels", "pixels"> & { readonly factor: number; readonly passes: number })
+    | (GraphConfig<"pixels", "pixels"> & {
+        readonly factor: number;
+        readonly passes: number;
+        /** How many times, per side, plain resizing may enlarge a picture: so much needs no pass. */
+        readonly maxResize: number;
+      })
     | null;
   readonly scheduler: {
     readonly shift: number;
@@ -145,6 +150,7 @@ const UPSCALER_FIELDS: Readonly<Record<string, Check>> = {
   "upscaler.outputs.pixels": isName,
   "upscaler.factor": isCount,
   "upscaler.passes": isCount,
+  "upscaler.maxResize": isNumber,
 };
 
 function findProblem(document: unknown): string | undefined {
