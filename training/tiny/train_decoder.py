@@ -5,10 +5,8 @@ It needs the encoder alone. With `--polish` half of each batch are latents as th
 the decoder learns to repair that network's own errors, such as seams between cells. `--minutes` counts over every resumption."""
 
 import argparse
-import copy
 import os
 import random
-import time
 
 import numpy as np
 import torch
@@ -16,13 +14,13 @@ from PIL import Image
 
 from .autoencoder import Decoder, Encoder, picture_loss
 from .captions import caption
-from .crew import Crew, accumulate
+from .crew import Crew
 from .latents import padded
 from .model import Shape, TextToLatents
-from .muon import Muon
 from .pictures import Pictures, to_bytes
+from .pixel_training import PixelTraining
 from .preview_data import sheet
-from .run import Stop, device_of, save_checkpoint
+from .run import device_of
 from .shapes import WINDOW
 from .tokenizer import encode
 from .vocabulary import with_synonyms
@@ -47,28 +45,16 @@ def main() -> None:
     path = os.path.join(folder, "decoder.pt")
     encoder, decoder = Encoder().to(device), Decoder().to(device)
     encoder.load_state_dict(torch.load(os.path.join(folder, "encoder.pt"), map_location=device))
-    source = path if os.path.exists(path) else options.source
-    state = torch.load(source, map_location=device) if source else None
-    if state:
-        decoder.load_state_dict(state["decoder"], strict=source == path)
-    if source != path:
+    if not os.path.exists(path):
+        if options.source:
+            decoder.load_state_dict(torch.load(options.source, map_location=device)["decoder"], strict=False)
         decoder.start_from(encoder)
-    average = copy.deepcopy(decoder).eval()
-    weights = list(decoder.parameters())
-    matrices = [p for p in weights if p.ndim == 4 and min(p.shape[:2]) >= 64]
-    chosen = {id(p) for p in matrices}
-    muon = Muon(matrices, options.rate)
-    adam = torch.optim.AdamW([p for p in weights if id(p) not in chosen], options.rate / 12, betas=(0.9, 0.97), weight_decay=0)
-    spent, step = 0.0, 0
-    if state and "step" in state and source == path:
-        average.load_state_dict(state["average"])
-        spent, step = state["spent"], state["step"]
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
-    pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(step)
+    matrices = [p for p in decoder.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 64]
+    training = PixelTraining("decoder", decoder, path, matrices, options.rate, crew)
+    pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(training.step)
     held = Pictures(options.work, [options.sets.split(",")[-1]]).batch(24, np.random.default_rng(1)).to(device)
 
-    model, vocabulary, r = None, {}, random.Random(step)
+    model, vocabulary, r = None, {}, random.Random(training.step)
     if options.polish:
         trained = torch.load(options.polish, map_location=device)
         model = TextToLatents(Shape(**trained["settings"])).to(device).eval().requires_grad_(False)
@@ -85,41 +71,14 @@ def main() -> None:
             noisy = torch.cat([predicted, noisy[half:]])
         return picture_loss(decoder(noisy), x)
 
-    saved = begun = time.time()
-    losses = []
-    stop = Stop()
-    while spent < options.minutes * 60 and not stop.wanted:
-        spent += min(time.time() - begun, 10)  # a longer step is one during which the process was stopped
-        begun = time.time()
-        progress = spent / (options.minutes * 60)
-        rate = options.rate * min(1, (step + 1) / 50) * min(1, (1 - progress) / 0.7) + 1e-6
-        for optimiser, share in ((muon, 1), (adam, 1 / 12)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * share
+    def next_batch() -> tuple[torch.Tensor, ...]:
         x, specs = pictures.batch_with_specs(options.batch, rng)
         x = x.to(device)
         ids = torch.from_numpy(padded([encode(caption(s, r), vocabulary, WINDOW) for s in specs])).to(device)
         with torch.no_grad():
-            z = encoder(x)
-        losses.append(accumulate(crew, weights, loss_of, (x, z, ids), options.batch // 4))
-        muon.step(crew=crew)
-        adam.step()
-        step += 1
-        keep = min(0.995, (step + 1) / (step + 20))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(decoder.parameters()), 1 - keep)
-        if step % 50 == 0:
-            print(f"{spent / 60:.1f} min, step {step}, loss {np.mean(losses[-50:]):.4f}", flush=True)
-        if time.time() - saved > 150 or step == 100:
-            saved = time.time()
-            _save(path, decoder, average, muon, adam, spent, step)
-            _show(encoder, average, held, folder)
-    _save(path, decoder, average, muon, adam, spent, step)
-    _show(encoder, average, held, folder)
+            return x, encoder(x), ids
 
-
-def _save(path, decoder, average, muon, adam, spent, step) -> None:
-    save_checkpoint(path, {"decoder": decoder.state_dict(), "average": average.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "spent": spent, "step": step})
+    training.run(options.minutes, 0.7, next_batch, loss_of, lambda: _show(encoder, training.average, held, folder))
 
 
 @torch.no_grad()

@@ -3,20 +3,18 @@
 python -m tiny.train_finish --work W --run run1 --minutes 20     (`--minutes` counts over every resumption)"""
 
 import argparse
-import copy
 import glob
 import os
-import time
 
 import numpy as np
 import torch
 
 from .autoencoder import Decoder, Finish, picture_loss
-from .crew import Crew, accumulate
-from .muon import Muon
+from .crew import Crew
 from .pictures import to_bytes, to_tensor
+from .pixel_training import PixelTraining
 from .preview_data import sheet
-from .run import Stop, device_of, save_checkpoint
+from .run import device_of
 from .shapes import CELL, SHARPER
 
 CROP = 4
@@ -60,57 +58,20 @@ def main() -> None:
     path = os.path.join(folder, "finish.pt")
     decoder, finish = Decoder().to(device).eval().requires_grad_(False), Finish().to(device)
     decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location=device)["average"])
-    average = copy.deepcopy(finish).eval()
-    weights = list(finish.parameters())
-    matrices = [p for p in weights if p.ndim == 4 and min(p.shape[:2]) >= 32 and p is not finish.fine[-2].weight]
-    chosen = {id(p) for p in matrices}
-    muon = Muon(matrices, options.rate)
-    adam = torch.optim.AdamW([p for p in weights if id(p) not in chosen], options.rate / 12, betas=(0.9, 0.97), weight_decay=0)
-    spent, step = 0.0, 0
-    state = torch.load(path, map_location=device) if os.path.exists(path) else None
-    if state:
-        finish.load_state_dict(state["finish"])
-        average.load_state_dict(state["average"])
-    if state and "step" in state:
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
-        spent, step = state["spent"], state["step"]
-    pairs, rng = Pairs(folder), np.random.default_rng(step)
+    matrices = [p for p in finish.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 32 and p is not finish.fine[-2].weight]
+    training = PixelTraining("finish", finish, path, matrices, options.rate, crew)
+    pairs, rng = Pairs(folder), np.random.default_rng(training.step)
     edge = CELL * SHARPER
+
+    def next_batch() -> tuple[torch.Tensor, ...]:
+        return tuple(x.to(device) for x in pairs.batch(options.batch, rng))
 
     def loss_of(z: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             soft = decoder(z)
         return picture_loss(finish(soft)[..., edge:-edge, edge:-edge], sharp)
 
-    stop, losses, saved, begun = Stop(), [], time.time(), time.time()
-    while spent < options.minutes * 60 and not stop.wanted:
-        spent += min(time.time() - begun, 10)  # a longer step is one during which the process was stopped
-        begun = time.time()
-        rate = options.rate * min(1, (step + 1) / 50) * min(1, (1 - spent / (options.minutes * 60)) / 0.6) + 1e-6
-        for optimiser, share in ((muon, 1), (adam, 1 / 12)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * share
-        z, sharp = (x.to(device) for x in pairs.batch(options.batch, rng))
-        losses.append(accumulate(crew, weights, loss_of, (z, sharp), options.batch // 4))
-        muon.step(crew=crew)
-        adam.step()
-        step += 1
-        keep = min(0.995, (step + 1) / (step + 20))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), weights, 1 - keep)
-        if step % 50 == 0:
-            print(f"{spent / 60:.1f} min, step {step}, loss {np.mean(losses[-50:]):.4f}", flush=True)
-        if time.time() - saved > 150 or step == 100:
-            saved = time.time()
-            _save(path, finish, average, muon, adam, spent, step)
-            _show(decoder, average, pairs, folder)
-    _save(path, finish, average, muon, adam, spent, step)
-    _show(decoder, average, pairs, folder)
-
-
-def _save(path, finish, average, muon, adam, spent, step) -> None:
-    save_checkpoint(path, {"finish": finish.state_dict(), "average": average.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "spent": spent, "step": step})
+    training.run(options.minutes, 0.6, next_batch, loss_of, lambda: _show(decoder, training.average, pairs, folder))
 
 
 @torch.no_grad()
