@@ -156,6 +156,13 @@ test("run shows the warnings of the request, each once", async () => {
   assert.equal((await sluice([...words, "--quiet"], withServer())).err, "");
 });
 
+test("run says when a file is of another kind than its name", async () => {
+  const words = ["run", "test/card", "text=x", "--data", data];
+  const ended = await sluice([...words, "--out", join(folder, "card.png")], withServer());
+  assert.equal(ended.code, 0, ended.err);
+  assert.match(ended.err, /⚠ card\.png holds a txt file: name it so, or ask for another output_format/);
+});
+
 test("run --json prints the output alone", async () => {
   const ended = await sluice(["run", "test/card", "text=x", "--json", "--data", data], withServer());
   assert.equal(JSON.parse(ended.out).text, "x");
@@ -400,6 +407,14 @@ test("doctor finds a healthy install", async () => {
   const ended = await sluice(["doctor", "--data", data], withServer());
   assert.equal(ended.code, 0, ended.out);
   assert.match(ended.out, /server +http:\/\/127\.0\.0\.1:\d+ answers/);
+});
+
+test("doctor makes nothing", async () => {
+  const missing = join(folder, "not/yet");
+  const ended = await sluice(["doctor", "--data", missing], { SLUICE_URL: "http://127.0.0.1:9" });
+  assert.equal(ended.code, 0, ended.out);
+  assert.match(ended.out, /data folder +\S+not\/yet \(the first start makes it\)/);
+  assert.equal(existsSync(join(folder, "not")), false);
 });
 
 test("help has examples for every command, and fits into 80 columns", async () => {

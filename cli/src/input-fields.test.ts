@@ -22,6 +22,10 @@ test("a word that is not key=value is named in the error", async () => {
   });
 });
 
+test("a field that is given twice is named in the error", async () => {
+  await assert.rejects(parseFields(["prompt=a", "seed=1", "prompt=b"]), /^CliError: prompt is given twice/);
+});
+
 test("a value that starts like JSON but is not is named in the error", async () => {
   await assert.rejects(parseFields(["image_size={width:64}"]), /image_size starts like JSON but is not/);
 });

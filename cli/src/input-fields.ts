@@ -21,6 +21,11 @@ export async function parseFields(words: readonly string[]): Promise<InputFields
       });
     }
     const key = word.slice(0, at);
+    if (Object.hasOwn(fields, key)) {
+      throw new CliError(`${key} is given twice.`, {
+        next: [`Give it once; for a list, as JSON: ${key}='["…", "…"]'.`],
+      });
+    }
     fields[key] = await parseValue(key, word.slice(at + 1));
   }
   return fields;

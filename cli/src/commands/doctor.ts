@@ -1,10 +1,11 @@
 import { constants } from "node:fs";
-import { access, mkdir, statfs } from "node:fs/promises";
+import { access, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { sendControlCommand } from "@sluice/server";
 import type { Command } from "commander";
 import { findConnection } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { findExisting } from "../find-existing.ts";
 import { nameProgram } from "../shell/format-command.ts";
 import { readVersion } from "../version.ts";
 
@@ -77,9 +78,10 @@ async function checkPackage(name: string, use: string, install: string): Promise
 
 async function checkFolder(dataDir: string): Promise<Finding> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-    return { what: "data folder", state: "ok", said: dataDir };
+    const folder = await findExisting(dataDir);
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    const said = folder === dataDir ? dataDir : `${dataDir} (the first start makes it)`;
+    return { what: "data folder", state: "ok", said };
   } catch (error) {
     return {
       what: "data folder",
@@ -92,7 +94,7 @@ async function checkFolder(dataDir: string): Promise<Finding> {
 
 async function checkSpace(dataDir: string): Promise<Finding> {
   try {
-    const { bavail, bsize } = await statfs(dataDir);
+    const { bavail, bsize } = await statfs(await findExisting(dataDir));
     const gib = (bavail * bsize) / 2 ** 30;
     const said = `${gib.toFixed(1)} GiB free`;
     if (gib > 2) return { what: "disk", state: "ok", said };

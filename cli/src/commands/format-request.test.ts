@@ -51,6 +51,50 @@ AFTER   LEVEL  LOG
   assert(text.split("\n").every((line) => line.length <= 60));
 });
 
+test("a refused request is shown with its input and the fields that were wrong", () => {
+  const request: RequestDetail = {
+    request_id: "01a2223b-ac06-7667-b618-e8cc9e0fcfe6",
+    endpoint_id: "fal-ai/flux-pro",
+    state: "failed",
+    created_at: after(0),
+    started_at: null,
+    ended_at: after(2),
+    attempts: 0,
+    status_code: 422,
+    error: "Invalid status code: 422",
+    error_type: "value_error",
+    timeline: [],
+    logs: [],
+    json_input: { prompt: "a red apple", image_size: { width: 9000, height: 8 } },
+    json_output: {
+      detail: [
+        {
+          loc: ["body", "image_size", "width"],
+          msg: "Input should be less than or equal to 1536",
+          type: "x",
+        },
+        { loc: ["body"], msg: "Too much", type: "x" },
+      ],
+    },
+  };
+  assert.equal(
+    formatRequest(request, 70),
+    `request   01a2223b-ac06-7667-b618-e8cc9e0fcfe6
+endpoint  fal-ai/flux-pro
+state     failed, status 422
+created   2026-11-28 12:57:45
+waited    -
+took      -
+error     Invalid status code: 422 (value_error)
+          image_size.width: Input should be less than or equal to 1536
+          input: Too much
+
+INPUT
+prompt      a red apple
+image_size  {"width":9000,"height":8}`,
+  );
+});
+
 test("an error that is no more than a status is named by its type too", () => {
   assert.equal(describeError({ error: null, error_type: null }), "");
   const cancelled = { error: "Request cancelled by the client.", error_type: "client_cancelled" };

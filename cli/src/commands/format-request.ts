@@ -15,6 +15,9 @@ export interface RequestDetail {
   readonly error: string | null;
   readonly error_type: string | null;
   readonly timeline: readonly TimelineEvent[];
+  /** The input while it is stored, and the result, of an error too. */
+  readonly json_input?: unknown;
+  readonly json_output?: unknown;
   readonly logs: readonly { readonly timestamp: string; readonly level: string; readonly message: string }[];
 }
 
@@ -25,7 +28,7 @@ interface TimelineEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** A request for people: what became of it, what happened when (counted from its submit), and its logs. */
+/** A request for people: what became of it, its input, what happened when (counted from its submit), and its logs. */
 export function formatRequest(request: RequestDetail, columns = 120): string {
   const status = request.status_code === null ? "" : `, status ${request.status_code}`;
   const attempts = request.attempts > 1 ? `, ${request.attempts} attempts` : "";
@@ -37,7 +40,9 @@ export function formatRequest(request: RequestDetail, columns = 120): string {
     ["waited", formatSpan(request.created_at, request.started_at)],
     ["took", formatSpan(request.started_at, request.ended_at)],
     ...(request.error === null ? [] : [["error", describeError(request)]]),
+    ...(request.error === null ? [] : listFieldErrors(request.json_output)),
   ];
+  const fields = Object.entries(request.json_input ?? {}).map(([name, value]) => [name, toText(value)]);
   const events = request.timeline.map((event) => [
     formatSpan(request.created_at, event.at),
     event.attempt === 0 ? "" : String(event.attempt),
@@ -51,6 +56,7 @@ export function formatRequest(request: RequestDetail, columns = 120): string {
   ]);
   const parts = [
     formatTable(["", ""], facts, columns).trimStart(),
+    ...(fields.length === 0 ? [] : [formatTable(["INPUT", ""], fields, columns)]),
     ...(events.length === 0 ? [] : [formatTable(["AFTER", "ATTEMPT", "EVENT", ""], events, columns)]),
     ...(logs.length === 0 ? [] : [formatTable(["AFTER", "LEVEL", "LOG"], logs, columns)]),
   ];
@@ -64,6 +70,19 @@ export function describeError({
 }: Readonly<Record<"error" | "error_type", string | null>>): string {
   if (error === null) return "";
   return error_type !== null && /^Invalid status code: \d+$/.test(error) ? `${error} (${error_type})` : error;
+}
+
+/** Rows of the fields that a validation error names, each with what is wrong with it. */
+function listFieldErrors(output: unknown): string[][] {
+  const { detail } = (output ?? {}) as { readonly detail?: unknown };
+  if (!Array.isArray(detail)) return [];
+  return (detail as readonly { readonly loc?: readonly (string | number)[]; readonly msg?: unknown }[]).map(
+    ({ loc = [], msg }) => ["", `${loc.slice(1).join(".") || "input"}: ${toText(msg)}`],
+  );
+}
+
+function toText(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }
 
 /** Time between two moments, or `-` when one of them has not come. */

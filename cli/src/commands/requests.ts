@@ -32,7 +32,7 @@ interface Options {
 /** `sluice requests [id]`: the history of a server, or one request with its timeline. */
 export function addRequestsCommand(program: Command): void {
   addDataOption(program.command("requests"))
-    .description("list requests, newest first, or show one with its timeline and logs")
+    .description("list requests, newest first, or show one with its input, timeline and logs")
     .argument("[request-id]", "show this one")
     .option("--endpoint <id>", "only this endpoint")
     .option("--state <state>", "queued, running, succeeded, failed or cancelled")
@@ -48,7 +48,10 @@ Examples:
     .action(async (id: string | undefined, options: Options) => {
       const connection = findConnection(process.env, resolveDataDir(options));
       if (id !== undefined) {
-        const one = await callServer(connection, `/v1/sluice/requests/${encodeURIComponent(id)}`);
+        const one = await callServer(
+          connection,
+          `/v1/sluice/requests/${encodeURIComponent(id)}?expand=payloads`,
+        );
         const text = options.json
           ? JSON.stringify(one, null, 2)
           : formatRequest(one as RequestDetail, readColumns(120));

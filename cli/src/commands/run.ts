@@ -14,6 +14,7 @@ import {
   findConnection,
 } from "../connection.ts";
 import { addDataOption, resolveDataDir } from "../data-dir.ts";
+import { findExisting } from "../find-existing.ts";
 import { parseFields, uploadFiles } from "../input-fields.ts";
 import { findFiles, type OutputFile } from "../output-files.ts";
 import { nameProgram } from "../shell/format-command.ts";
@@ -38,7 +39,7 @@ export function addRunCommand(program: Command): void {
     )
     .option("--out <file>", "where to save; with several files a number is added (default: ./pictures/…)")
     .option("--json", "print the output as JSON instead of the saved paths")
-    .option("--quiet", "no progress, no picture in the terminal")
+    .option("--quiet", "no progress, no warnings, no picture in the terminal")
     .addHelpText(
       "after",
       `
@@ -62,12 +63,17 @@ async function runOnce(
   const fields = await parseFields(words);
   if (options.out !== undefined) await checkOut(options.out);
   const client = createClient(connection);
-  const isQuiet = options.quiet === true || options.json === true;
+  const showsProgress = options.quiet !== true && options.json !== true;
   // Its symbols are coloured for a terminal named in TERM, also where standard error is a file.
   if (!process.stderr.isTTY) process.env["NO_COLOR"] ??= "1";
   const { default: ora } = await import("ora");
   // It would read the terminal's input without passing Ctrl-C on.
-  const spinner = ora({ discardStdin: false, isSilent: isQuiet, stream: process.stderr, text: "sending" });
+  const spinner = ora({
+    discardStdin: false,
+    isSilent: !showsProgress,
+    stream: process.stderr,
+    text: "sending",
+  });
   const stop = new AbortController();
   // Stays until the end: what gives the cursor back at a signal ends the process when nobody else listens.
   const interrupt = (): void => {
@@ -77,7 +83,7 @@ async function runOnce(
   process.on("SIGINT", interrupt);
   const startedAt = performance.now();
   const showWarnings = createWarnings((line) => {
-    if (isQuiet) return;
+    if (options.quiet) return;
     spinner.clear();
     process.stderr.write(`${line}\n`);
   });
@@ -105,7 +111,7 @@ async function runOnce(
     const took = formatDuration(performance.now() - startedAt);
     spinner.succeed(`${endpoint} in ${took} (request ${requestId})`);
     if (options.json) return void process.stdout.write(`${JSON.stringify(data)}\n`);
-    await saveFiles(data, requestId, options, { isQuiet, signal: stop.signal });
+    await saveFiles(data, requestId, options, { showsProgress, signal: stop.signal });
   } catch (error) {
     spinner.fail(`${endpoint} failed`);
     if (stop.signal.aborted) throw new CliError(`Interrupted; ${cut}.`, { exitCode: 130, cause: error });
@@ -147,7 +153,7 @@ async function saveFiles(
   data: unknown,
   requestId: string,
   options: Options,
-  { isQuiet, signal }: { readonly isQuiet: boolean; readonly signal: AbortSignal },
+  { showsProgress, signal }: { readonly showsProgress: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const files = findFiles(data);
   if (files.length === 0) return void process.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
@@ -156,9 +162,19 @@ async function saveFiles(
     await mkdir(dirname(path), { recursive: true });
     const bytes = await download(file, signal);
     await writeFile(path, bytes);
-    if (!isQuiet) await showPicture(bytes, basename(path)).catch(() => false); // The file is saved; a terminal that cannot show it is no failure.
+    if (showsProgress) await showPicture(bytes, basename(path)).catch(() => false); // The file is saved; a terminal that cannot show it is no failure.
     process.stdout.write(`${path}\n`);
+    if (!options.quiet && isAnotherKind(path, file))
+      process.stderr.write(
+        `⚠ ${basename(path)} holds a ${file.extension.slice(1)} file: name it so, or ask for another output_format\n`,
+      );
   }
+}
+
+/** Whether the name promises another kind of file than it holds. */
+function isAnotherKind(path: string, { extension }: OutputFile): boolean {
+  const promised = extname(path).toLowerCase().replace(".jpeg", ".jpg");
+  return extension !== ".bin" && promised !== extension.toLowerCase().replace(".jpeg", ".jpg");
 }
 
 /**
@@ -171,20 +187,12 @@ async function checkOut(out: string): Promise<void> {
   if (found?.isDirectory()) {
     throw new CliError(`--out ${out} is a folder.`, { next: [`Name a file: --out ${join(out, "picture")}`] });
   }
+  // Missing folders are made when a file is saved.
   const folder = await findExisting(dirname(path));
   if (!(await stat(folder)).isDirectory()) throw new CliError(`--out ${out}: ${folder} is not a folder.`);
   await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
     throw new CliError(`--out ${out}: nothing may be written into ${folder}.`, { cause });
   });
-}
-
-/** The path, or the nearest one above it that exists: missing folders are made when a file is saved. */
-async function findExisting(path: string): Promise<string> {
-  const exists = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  return exists || path === dirname(path) ? path : findExisting(dirname(path));
 }
 
 function choosePath(

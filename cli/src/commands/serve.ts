@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { SHIPPED_MODEL_FILES } from "@sluice/models";
 import {
   DatabaseError,
+  type Logger,
   listSettingsWarnings,
   openServer,
   parseSettings,
@@ -73,7 +74,7 @@ async function serve(
   });
   process.stdout.write(formatGreeting(server, settings, version));
   for (const warning of listSettingsWarnings(settings, process.env)) logger.warn({}, warning);
-  await stopOnSignal(server);
+  await stopOnSignal(server, logger);
 }
 
 /** Where the web app is built to: it is a package of its own, files without code for Node. */
@@ -82,7 +83,7 @@ function findAppFolder(): string {
 }
 
 /** Waits for SIGINT or SIGTERM, lets running requests finish, and leaves. A second signal leaves at once. */
-async function stopOnSignal(server: RunningServer): Promise<void> {
+async function stopOnSignal(server: RunningServer, logger: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const stop = (): void => {
       for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -96,6 +97,7 @@ async function stopOnSignal(server: RunningServer): Promise<void> {
   });
   if (process.stderr.isTTY)
     process.stderr.write("\nstopping: running requests may finish; press again to leave at once\n");
+  else logger.info({}, "stopping: running requests may finish; a second signal leaves at once");
   await server.drain();
   await server[Symbol.asyncDispose]();
   process.exit(0);
