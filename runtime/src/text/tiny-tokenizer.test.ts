@@ -31,6 +31,12 @@ describe("the embedded model's tokenizer", () => {
     assert.equal(tokenizer.encode("a red apple").known, 2);
   });
 
+  test("an end of a word after an apostrophe is no word that it lacks", () => {
+    const tokens = tokenizer.encode("It's a dog’s house, and they're red");
+    assert.deepEqual(tokens.unknown, []);
+    assert.deepEqual(tokens.ids, tokenizer.encode("It a dog house and they red").ids);
+  });
+
   test("long prompts are cut at the window and say by how much", () => {
     const { window } = config.tokenizer;
     const tokens = tokenizer.encode("apple ".repeat(window + 5));

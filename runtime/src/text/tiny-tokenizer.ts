@@ -68,6 +68,9 @@ export function createTinyTokenizer(
 const ANNOUNCED =
   /\b([Ww]ords?|[Tt]ext|[Ll]etters|[Ss]ays|[Ss]aying|[Rr]eads|[Rr]eading)\s+([A-Z0-9]{2,12})\b/g;
 
+/** Ends of words that English cuts off; no vocabulary has them. */
+const CLIPPED = /'(?:s|re|ve|ll|d|m)\b/gi;
+
 const WORD = /[\p{L}\p{N}\p{Extended_Pictographic}]+/gu;
 
 const MARKED_WORD = /[\p{L}\p{N}\p{M}\p{Extended_Pictographic}]+/gu;
@@ -93,7 +96,7 @@ function splitWords(prompt: string, maxLetters: number): PromptWord[] {
         parts: ["<q>", ...[...letters].map((letter) => `<c:${letter}>`), "</q>"],
       });
     else
-      for (const word of part.toLowerCase().match(WORD) ?? [])
+      for (const word of part.replace(CLIPPED, "").toLowerCase().match(WORD) ?? [])
         words.push({ word, parts: word.match(/[a-z0-9]+/g) ?? [] });
   });
   return words;
