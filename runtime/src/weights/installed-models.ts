@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EngineKind, FileRole, LicenseTerms, ModelLimits } from "./model-catalog.ts";
+import { isModelName } from "./model-source.ts";
 import { WeightsError } from "./weights-error.ts";
 
 /** All that is needed to run a model, wherever its files came from. */
@@ -49,6 +50,8 @@ export async function findInstalledModel(
   weightsDir: string,
   name: string,
 ): Promise<InstalledModel | undefined> {
+  // A path to a folder of someone's own may lead to the same place as a name.
+  if (!isModelName(name)) return undefined;
   const path = join(weightsDir, name, RECEIPT);
   let text: string;
   try {

@@ -59,9 +59,14 @@ export function suggestName(source: ModelSource): string {
   }
 }
 
+/** Whether a text can be the name of a model, and so of a folder: no path is, and no two names differ by case alone. */
+export function isModelName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(text);
+}
+
 /** @throws WeightsError */
 export function checkModelName(name: string): string {
-  if (/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) return name;
+  if (isModelName(name)) return name;
   throw new WeightsError(`"${name}" cannot be the name of a model.`, {
     next: ["Names are small letters, digits, dots and dashes, at most 64: --name my-model"],
   });

@@ -699,6 +699,17 @@ describe("a pull", () => {
     assert.equal(await deleteModelFiles(weightsDir, "m"), false);
   });
 
+  test("is found and deleted by its name alone, never by a path", async () => {
+    await putModel();
+    const inside = join(weightsDir, "data/models");
+    const { model } = await pull(`hf:${REPOSITORY}`, { weightsDir: inside });
+    for (const path of ["..", ".", "", "./m", "../models", "m/transformer", ".pulling"])
+      await assert.rejects(deleteModelFiles(inside, path), says(/cannot be the name of a model/));
+    for (const path of ["./m", "m/", "../models/m"])
+      assert.equal(await findInstalledModel(inside, path), undefined, path);
+    assert.deepEqual(await listInstalledModels(inside), [model]);
+  });
+
   test("names a file of this machine that cannot be read", async () => {
     await using folder = await createDiffusionFolder("sd3");
     const gone = join(folder.path, "vae_decoder/model.onnx");

@@ -8,6 +8,7 @@ import type { Hub } from "./hub.ts";
 import { findInstalledModel, type InstalledModel, RECEIPT } from "./installed-models.ts";
 import { requireAcceptance } from "./license-terms.ts";
 import { listFiles, listFolders } from "./list-files.ts";
+import { checkModelName } from "./model-source.ts";
 import { isSame, type Plan, type PullRequest, planPull } from "./plan-pull.ts";
 import { takeProcessLock } from "./process-lock.ts";
 import { requireOwnPlaces } from "./safe-path.ts";
@@ -113,8 +114,13 @@ export async function listUnfinishedPulls(
   return found;
 }
 
-/** Throws away a model's files, and what an unfinished pull of it left. @returns whether there was anything */
+/**
+ * Throws away a model's files, and what an unfinished pull of it left.
+ * @returns whether there was anything
+ * @throws WeightsError for what is no name: a path could lead to other files
+ */
 export async function deleteModelFiles(weightsDir: string, name: string): Promise<boolean> {
+  checkModelName(name);
   const staging = join(weightsDir, STAGING, name);
   const lock = takeProcessLock(`${staging}.lock`);
   if (lock === undefined)
