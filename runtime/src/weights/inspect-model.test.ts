@@ -103,6 +103,20 @@ describe("a file of weights", () => {
       }
     });
 
+  test("is known whatever the length of its head, which comes first", async () => {
+    const tensors = ["double_blocks.0.x", "vae.x"];
+    const shortest = writeSafetensors(tensors, { padding: "" }).readUInt16LE();
+    // The first bytes of a pickle and of an archive.
+    for (const first of [0x280, 0x4b50]) {
+      const path = await write(
+        `${first}.safetensors`,
+        writeSafetensors(tensors, { padding: " ".repeat(first - shortest) }),
+      );
+      assert.equal((await readFile(path)).readUInt16LE(), first);
+      assert.equal((await inspectModel(path)).description.family, "flux");
+    }
+  });
+
   test("that is a transformer alone wants the files beside it, and takes them", async () => {
     const path = await write("klein.gguf", writeGguf(["double_stream_modulation_img.lin.weight", ...FLUX]));
     await refuses(path, /FLUX\.2 model alone; it needs vae, llm beside it.*--file vae=PATH --file llm=PATH/s);
@@ -120,6 +134,10 @@ describe("a file of weights", () => {
     await refuses(await write("l.safetensors", writeSafetensors(["x.lora_A.weight"])), /is a LoRA/);
     await refuses(await write("c.safetensors", writeSafetensors(["control_model.x"])), /is a ControlNet/);
     await refuses(await write("p.ckpt", "PK\u0003\u0004"), /pickle of PyTorch/);
+    await refuses(
+      await write("old.ckpt", Buffer.from("\u0080\u0002}q\u0000(X\u0004", "latin1")),
+      /pickle of PyTorch/,
+    );
     await refuses(
       await write("lfs.gguf", "version https://git-lfs.github.com/spec/v1\n"),
       /pointer of Git LFS/,

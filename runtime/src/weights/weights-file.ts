@@ -28,7 +28,8 @@ export async function readWeightsFile(path: string): Promise<WeightsFileFacts> {
       throw new WeightsError(`${path} is a pointer of Git LFS, not the file itself.`, {
         next: ["Run `git lfs pull` in its folder."],
       });
-    if (start.startsWith("PK") || start.startsWith("\u0080"))
+    // A safetensors file begins with the length of its head, whose bytes can be anything, and the head with a brace.
+    if (head[8] !== BRACE && (start.startsWith("PK") || start.startsWith("\u0080")))
       throw new WeightsError(`${path} is a pickle of PyTorch, which may run code when it is opened.`, {
         next: ["Get the model as .safetensors or .gguf."],
       });
@@ -48,6 +49,7 @@ export async function readWeightsFile(path: string): Promise<WeightsFileFacts> {
   }
 }
 
+const BRACE = 0x7b;
 const LONGEST_HEAD = 256 * 2 ** 20;
 
 async function readSafetensors(reader: Reader, size: number): Promise<WeightsFileFacts> {
