@@ -127,7 +127,27 @@ describe("a file of weights", () => {
     assert.equal(description.guidance, null);
     await refuses(vae, /is a VAE, one part of a model/);
     await refuses(llm, /is a text encoder, one part of a model/);
+    const layers = [
+      "encoder.down_blocks.1.resnets.0.conv1.weight",
+      "decoder.up_blocks.1.resnets.0.conv1.weight",
+    ];
+    await refuses(await write("vae2.safetensors", writeSafetensors(layers)), /is a VAE, one part of a model/);
     await refuses(path, /cannot be read/, { roles: { vae: join(folder, "none.gguf"), llm } });
+  });
+
+  test("is not taken for another family that has some of the same layers", async () => {
+    // SD3 and FLUX.1 in the names of diffusers, which Qwen-Image has of its own.
+    const joint = "transformer_blocks.0.attn.add_q_proj.weight";
+    for (const own of ["pos_embed.proj.weight", "single_transformer_blocks.0.attn.to_q.weight"])
+      await refuses(
+        await write("d.safetensors", writeSafetensors([own, joint])),
+        /not known here.*--family/s,
+      );
+    const qwen = await write(
+      "q.safetensors",
+      writeSafetensors(["transformer_blocks.0.img_mod.1.weight", joint]),
+    );
+    await refuses(qwen, /is the transformer of a Qwen-Image model alone/);
   });
 
   test("that is no model says what it is", async () => {

@@ -109,9 +109,9 @@ const MARKS: readonly (readonly [NativeFamily, RegExp])[] = [
   ["flux", /(^|\.)double_blocks\.0\./],
   ["sd3", /(^|\.)joint_blocks\.0\./],
   ["z-image", /(^|\.)(noise_refiner|cap_embedder)\./],
-  ["qwen-image", /(^|\.)transformer_blocks\.0\.(attn\.add_q_proj|img_mod)\./],
+  ["qwen-image", /(^|\.)transformer_blocks\.0\.img_mod\./],
   ["sdxl", /(^|\.)(label_emb\.|add_embedding\.)/],
-  ["stable-diffusion", /(^|\.)(input_blocks|down_blocks)\.1\./],
+  ["stable-diffusion", /(^|\.)(?<!encoder\.)(input_blocks|down_blocks)\.1\./],
 ];
 const LORA = /\.(lora_(up|down|A|B)\b|lora\.(up|down)\b|hada_w1_a|lokr_w1)|^lora_(unet|te)/;
 const CONTROL = /^(control_model|controlnet_)|(^|\.)controlnet_cond_embedding\./;
