@@ -9,7 +9,7 @@ import { createStableDiffusionPipeline } from "./stable-diffusion-pipeline.ts";
 import { createZImagePipeline } from "./z-image-pipeline.ts";
 
 /** Raise when the same weights and seed give other pixels than before: it is part of every model version. */
-export const PIPELINE_REVISION = 1;
+export const PIPELINE_REVISION = 2;
 
 /** The pipeline of a folder's family, around its loaded graphs. */
 export function createPipeline(folder: ModelFolder, components: Components): Promise<Pipeline> {

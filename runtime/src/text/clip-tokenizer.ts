@@ -20,9 +20,11 @@ export async function openClipTokenizer(folder: string): Promise<PromptTokenizer
   const config = (await findTokenizerJson(folder, "tokenizer_config.json")) ?? {};
   const special = (await findTokenizerJson(folder, "special_tokens_map.json")) ?? {};
   const tokenizer = new Tokenizer(description, config);
-  const padToken = getContent(config["pad_token"]) ?? getContent(special["pad_token"]) ?? END;
+  // Older folders correct the first file by the second: that of Stable Diffusion 2.1 pads with "!" by the latter alone.
+  const places = config["added_tokens_decoder"] === undefined ? [special, config] : [config, special];
+  const padToken = places.map((place) => getContent(place["pad_token"])).find((token) => token !== undefined);
   const [start = 0, end = 0] = [START, END].map((token) => tokenizer.token_to_id(token));
-  const padId = tokenizer.token_to_id(padToken) ?? end;
+  const padId = tokenizer.token_to_id(padToken ?? END) ?? end;
   return {
     encode(prompt) {
       const text = cleanPrompt(prompt, [START, END]);
@@ -36,7 +38,7 @@ export async function openClipTokenizer(folder: string): Promise<PromptTokenizer
 /** What `tokenizer.json` would say, from the two older files. */
 async function describe(folder: string): Promise<Record<string, unknown>> {
   const vocab = await readTokenizerJson(folder, "vocab.json");
-  const lines = (await readTokenizerText(folder, "merges.txt")).split("\n");
+  const lines = (await readTokenizerText(folder, "merges.txt")).split(/\r?\n/);
   const merges = lines.filter((line) => line.trim() !== "" && !line.startsWith("#version"));
   const added_tokens = [START, END].map((content) => ({
     id: vocab[content],

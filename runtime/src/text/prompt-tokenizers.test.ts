@@ -43,9 +43,28 @@ describe("CLIP's tokenizer", () => {
       assert.deepEqual([ids.at(-1), mask.at(-1), mask[6]], [id("<|endoftext|>"), 0, 1]);
     }));
 
-  test("pads with what the folder says", () =>
-    withFolder({ ...files, "tokenizer_config.json": { pad_token: { content: "!" } } }, async (folder) => {
-      assert.equal((await openClipTokenizer(folder)).encode("cat").ids.at(-1), id("!"));
+  test("pads with what the folder says", async () => {
+    const [config, special] = ["tokenizer_config.json", "special_tokens_map.json"];
+    const added_tokens_decoder = { 49406: { content: "<|startoftext|>" } };
+    for (const [changes, expected] of [
+      [{ [config]: { pad_token: { content: "!" } } }, "!"],
+      [{ [special]: { pad_token: "!" } }, "!"],
+      // As Stable Diffusion 2.1 came: newer files than the second say in the first what all of them say.
+      [{ [config]: { pad_token: "<|endoftext|>" }, [special]: { pad_token: "!" } }, "!"],
+      [
+        { [config]: { pad_token: "!", added_tokens_decoder }, [special]: { pad_token: "<|endoftext|>" } },
+        "!",
+      ],
+    ] as const)
+      await withFolder({ ...files, ...changes }, async (folder) => {
+        assert.equal((await openClipTokenizer(folder)).encode("cat").ids.at(-1), id(expected));
+      });
+  });
+
+  test("reads merges with the line ends of Windows", () =>
+    withFolder({ ...files, "merges.txt": files["merges.txt"].replaceAll("\n", "\r\n") }, async (folder) => {
+      const { ids } = (await openClipTokenizer(folder)).encode("cat dog");
+      assert.deepEqual(ids.slice(1, 3), [id("cat</w>"), id("dog</w>")]);
     }));
 
   test("a long prompt keeps 75 words and says how many were cut", () =>
