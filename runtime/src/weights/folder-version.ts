@@ -28,7 +28,7 @@ export function getFolderVersion(folder: string, facts: readonly (string | numbe
 }
 
 /** Graphs with their weights, configurations, vocabularies. */
-const RELEVANT = /\.(onnx|onnx_data|data|json|txt|model|bin)$/;
+const RELEVANT = /\.(onnx|onnx_data|data|pb|json|txt|model|bin)$/;
 const END_BYTES = 65_536;
 
 /** Configurations are added whole, weights by their ends and their size. */

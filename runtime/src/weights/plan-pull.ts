@@ -153,6 +153,8 @@ const WITH_GRAPHS = [
   "**/*.data",
   "*.data",
   "**/*.json",
+  "**/*.pb",
+  "*.pb",
   "*.json",
   "**/*.txt",
   "*.txt",
