@@ -60,6 +60,9 @@ export async function readModelFolder(path: string): Promise<ModelFolder> {
   };
 }
 
+/** By these a folder without `model_index.json` is known. */
+export const FLAT_GRAPHS: readonly string[] = ["transformer.onnx", "text_encoder.onnx", "vae_decoder.onnx"];
+
 const EXPORT_ADVICE =
   "Export it with `optimum-cli export onnx --model NAME FOLDER`, or get a repository that holds ONNX graphs.";
 
@@ -74,8 +77,8 @@ async function chooseFamily(path: string, modelIndex: JsonObject | undefined): P
         `If the graphs are those of one of these, name it as "family" in ${join(path, "engine.json")}.`,
     );
   }
-  const flat = ["transformer.onnx", "text_encoder.onnx", "vae_decoder.onnx"];
-  if ((await Promise.all(flat.map((name) => exists(join(path, name))))).every(Boolean)) return "flux2-klein";
+  if ((await Promise.all(FLAT_GRAPHS.map((name) => exists(join(path, name))))).every(Boolean))
+    return "flux2-klein";
   const names = await readdir(path);
   if (names.some((name) => name.endsWith(".opt")))
     throw new EngineError(
@@ -84,7 +87,7 @@ async function chooseFamily(path: string, modelIndex: JsonObject | undefined): P
     );
   throw new EngineError(
     "failed",
-    `${path} is no model folder: it has neither model_index.json nor ${flat.join(", ")}. It holds ${describe(names)}. ${EXPORT_ADVICE}`,
+    `${path} is no model folder: it has neither model_index.json nor ${FLAT_GRAPHS.join(", ")}. It holds ${describe(names)}. ${EXPORT_ADVICE}`,
   );
 }
 

@@ -7,6 +7,7 @@ import { classifyLicense, requireAcceptance } from "./license-terms.ts";
 import { listFiles } from "./list-files.ts";
 import { matchesPath } from "./match-path.ts";
 import type { CatalogModel, FileRole, LicenseTerms, RepositoryFiles } from "./model-catalog.ts";
+import { FLAT_GRAPHS } from "./model-folder.ts";
 import type { ModelSource } from "./model-source.ts";
 import { WeightsError } from "./weights-error.ts";
 
@@ -152,9 +153,9 @@ const WITH_GRAPHS = [
   "*.onnx_data*",
   "**/*.data",
   "*.data",
-  "**/*.json",
   "**/*.pb",
   "*.pb",
+  "**/*.json",
   "*.json",
   "**/*.txt",
   "*.txt",
@@ -166,8 +167,10 @@ const SINGLE = ["**/*.gguf", "*.gguf", "**/*.safetensors", "*.safetensors"];
 
 /** What of a repository is a model: its graphs with what belongs to them, or its only file of weights. */
 function chooseFiles(files: readonly RemoteFile[], id: string): readonly RemoteFile[] {
-  if (files.some(({ path }) => matchesPath(path, GRAPHS)))
+  if (files.some(({ path }) => matchesPath(path, GRAPHS))) {
+    requireLayout(files, id);
     return files.filter(({ path }) => matchesPath(path, WITH_GRAPHS) && path !== RECEIPT);
+  }
   const single = files.filter(({ path }) => matchesPath(path, SINGLE));
   if (single.length === 1) return single;
   if (single.length === 0)
@@ -180,6 +183,24 @@ function chooseFiles(files: readonly RemoteFile[], id: string): readonly RemoteF
       `It has ${summarize(single.map(({ path, bytes }) => (bytes === undefined ? path : `${path} (${formatGigabytes(bytes)})`)))}.`,
     ],
   });
+}
+
+/** Graphs in another layout cannot be read once they are here, and they may be tens of gigabytes. */
+function requireLayout(files: readonly RemoteFile[], id: string): void {
+  const paths = files.map(({ path }) => path);
+  const isKnown =
+    ["model_index.json", "engine.json"].some((name) => paths.includes(name)) ||
+    FLAT_GRAPHS.every((name) => paths.includes(name));
+  if (isKnown) return;
+  throw new WeightsError(
+    `hf:${id} holds ONNX graphs, but not as a model is laid out: it has neither model_index.json nor ${FLAT_GRAPHS.join(", ")}. Nothing was fetched.`,
+    {
+      next: [
+        `It has ${summarize(paths)}.`,
+        "What Optimum exports is laid out right; a .gguf file of the model runs in sd-server.",
+      ],
+    },
+  );
 }
 
 function findFile(files: readonly RemoteFile[], path: string, id: string): RemoteFile {

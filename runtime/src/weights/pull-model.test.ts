@@ -666,8 +666,9 @@ describe("a pull", () => {
       ["a.onnx_data", "a.onnx_data.part.etag"],
     ];
     for (const names of twins) {
-      server.setTrouble("list", { siblings: ["model.onnx", ...names].map(listed) });
-      server.put("acme/twins", Object.fromEntries(["model.onnx", ...names].map((name) => [name, "x"])));
+      const all = ["model_index.json", "model.onnx", ...names];
+      server.setTrouble("list", { siblings: all.map(listed) });
+      server.put("acme/twins", Object.fromEntries(all.map((name) => [name, "x"])));
       await assert.rejects(pull("hf:acme/twins"), says(/cannot lie beside/, /source that you trust/));
     }
     assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);
@@ -682,6 +683,19 @@ describe("a pull", () => {
     await assert.rejects(pull("hf:acme/none"), says(/neither ONNX graphs nor/));
     server.put("acme/two", { "a.gguf": "x", "b.gguf": "y" });
     await assert.rejects(pull("hf:acme/two"), says(/several files of weights/, /hf:acme\/two\/a\.gguf/));
+  });
+
+  test("of graphs that are laid out otherwise is refused before they are fetched", async () => {
+    const graphs = ["clip.opt/model.onnx", "transformer.opt/bf16/model.onnx", "vae.opt/model.onnx"];
+    server.put("acme/opt", Object.fromEntries(graphs.map((path) => [path, "x"])));
+    await assert.rejects(
+      pull("hf:acme/opt"),
+      says(
+        /neither model_index\.json nor transformer\.onnx, .*Nothing was fetched/,
+        /clip\.opt\/model\.onnx/,
+      ),
+    );
+    assert.equal(server.seen.filter(({ path }) => path.includes("/resolve/")).length, 0);
   });
 
   test("of weights with conditions wants to hear that they are accepted", async () => {
