@@ -727,6 +727,24 @@ describe("a pull", () => {
     assert.deepEqual(await listInstalledModels(inside), [model]);
   });
 
+  test("leaves alone what is there by that name and was not pulled", async () => {
+    await putModel();
+    const own = join(weightsDir, "m/mine.safetensors");
+    await mkdir(join(weightsDir, "m"));
+    await writeFile(own, "mine");
+    for (const isForced of [false, true])
+      await assert.rejects(
+        pull(`hf:${REPOSITORY}`, { isForced }),
+        says(/\/m was not pulled, and would be replaced/, /--name/),
+      );
+    assert.equal(await deleteModelFiles(weightsDir, "m"), false);
+    assert.equal(await readFile(own, "utf8"), "mine");
+    await rm(own);
+    await writeFile(join(weightsDir, "m/sluice.json"), "damaged");
+    await pull(`hf:${REPOSITORY}`);
+    await assertWhole();
+  });
+
   test("names a file of this machine that cannot be read", async () => {
     await using folder = await createDiffusionFolder("sd3");
     const gone = join(folder.path, "vae_decoder/model.onnx");

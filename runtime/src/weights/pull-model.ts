@@ -65,6 +65,12 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     });
   try {
     await settleReplacement(staging, target);
+    if (await isForeign(target))
+      throw new WeightsError(`${target} was not pulled, and would be replaced.`, {
+        next: [
+          "Pull under another name (--name NAME), or move it away. `sluice models add FOLDER` takes it as it is.",
+        ],
+      });
     const plan = await planPull(options);
     requireAcceptance(plan.title, plan, options);
     requireOwnPlaces(plan.files.map(({ path }) => path));
@@ -115,7 +121,7 @@ export async function listUnfinishedPulls(
 }
 
 /**
- * Throws away a model's files, and what an unfinished pull of it left.
+ * Throws away a pulled model's files, and what an unfinished pull of it left.
  * @returns whether there was anything
  * @throws WeightsError for what is no name: a path could lead to other files
  */
@@ -126,7 +132,8 @@ export async function deleteModelFiles(weightsDir: string, name: string): Promis
   if (lock === undefined)
     throw new WeightsError(`${name} is being pulled by another process. Stop it first.`);
   try {
-    const folders = [join(weightsDir, name), staging, `${staging}${OLD}`];
+    const model = join(weightsDir, name);
+    const folders = [...((await isForeign(model)) ? [] : [model]), staging, `${staging}${OLD}`];
     let isThere = false;
     for (const folder of folders) {
       if ((await stat(folder).catch(() => undefined)) === undefined) continue;
@@ -137,6 +144,14 @@ export async function deleteModelFiles(weightsDir: string, name: string): Promis
   } finally {
     lock[Symbol.dispose]();
   }
+}
+
+/** Whether something lies where a model goes that no pull brought: it is someone's own. */
+async function isForeign(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch((error: unknown) =>
+    (error as { code?: string }).code === "ENOENT" ? [] : [""],
+  );
+  return names.length > 0 && !names.includes(RECEIPT);
 }
 
 /** Whether every file of an installed model lies there in its length; to hash them all would take minutes. */
