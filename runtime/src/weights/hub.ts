@@ -157,7 +157,7 @@ async function follow(
 ): Promise<Response> {
   let url = new URL(start);
   for (let hop = 0; hop <= REDIRECTS; hop++) {
-    const isHub = url.origin === new URL(hub.url).origin && isPrivate(url);
+    const isHub = isOfHub(hub, url) && isPrivate(url);
     const response = await fetchHead(url, {
       headers: {
         "user-agent": "sluice",
@@ -203,6 +203,10 @@ async function fetchHead(
   }
 }
 
+function isOfHub(hub: Hub, url: URL): boolean {
+  return url.origin === new URL(hub.url).origin;
+}
+
 function isPrivate(url: URL): boolean {
   return url.protocol === "https:" || isLoopback(url);
 }
@@ -225,6 +229,11 @@ async function describeAnswer(hub: Hub, url: string, response: Response): Promis
   const page = url.replace(/\/(?:resolve|revision)\/.*$/, "").replace("/api/models/", "/");
   const words = said === null ? "" : ` It says: ${said}`;
   switch (true) {
+    case (status === 401 || status === 403) && !isOfHub(hub, new URL(url)):
+      return new WeightsError(
+        `${url.replace(/[?#].*$/s, "")} answers only those whom it knows (${status}).${words}`,
+        { next: ["Fetch the file yourself and give its path: HF_TOKEN goes to the hub alone."] },
+      );
     case status === 401 && hub.token === undefined:
       return new WeightsError(`${page} does not exist, or may be read only with a token.${words}`, {
         next: ["Check the name. If it is right, set HF_TOKEN to a token of your account on the hub."],

@@ -95,9 +95,16 @@ const HUB_HOSTS = new Set(["huggingface.co", "www.huggingface.co", "hf.co"]);
 
 function parseAddress(text: string, hub: Pick<Hub, "url">): ModelSource {
   const url = URL.parse(text);
-  if (url === null)
+  if (url === null || !isDecodable(url.pathname))
     throw new WeightsError(`"${text}" is not an address.`, {
       next: ["Write it whole: https://HOST/PATH/FILE.gguf, or a repository of the hub as hf:OWNER/NAME."],
+    });
+  if (url.username !== "" || url.password !== "")
+    throw new WeightsError(`The address on ${url.host} holds a password, which is not sent.`, {
+      next: [
+        "Leave it out: a token for the hub goes into HF_TOKEN.",
+        "From elsewhere fetch the file yourself and give its path.",
+      ],
     });
   const base = new URL(hub.url);
   const isHub = HUB_HOSTS.has(url.host) || (url.host === base.host && url.pathname.startsWith(base.pathname));
@@ -125,6 +132,15 @@ function parseAddress(text: string, hub: Pick<Hub, "url">): ModelSource {
       next: ["Give such a file, or a repository of the hub as hf:OWNER/NAME."],
     });
   return { kind: "url", url: text, path };
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false; // A percent sign that stands for itself.
+  }
 }
 
 function findLike(text: string): string | undefined {

@@ -559,6 +559,35 @@ describe("a pull", () => {
       await assert.rejects(pull(`hf:${REPOSITORY}`), says(message, next));
     });
 
+  test("of an address elsewhere that wants to know who asks does not send people to the hub", async () => {
+    server.put("acme/plain", { [LONE]: LONE_BYTES });
+    for (const status of [401, 403]) {
+      server.setTrouble(LONE, { status });
+      await assert.rejects(
+        pull(`${server.cdnUrl}/acme/plain/resolve/main/${LONE}?key=secret`),
+        says(
+          new RegExp(
+            `^${server.cdnUrl}/acme/plain/resolve/main/${LONE} answers only those .*\\(${status}\\)`,
+          ),
+          /Fetch the file yourself.*HF_TOKEN goes to the hub alone/,
+        ),
+      );
+    }
+  });
+
+  test("refuses an address that cannot be asked for", () => {
+    const of = (asked: string) => () => parseModelSource(asked, { url: "https://huggingface.co" });
+    assert.throws(
+      of("https://huggingface.co/a/b/resolve/main/100%.gguf"),
+      says(/100%\.gguf" is not an address/),
+    );
+    assert.throws(of("https://example.org/100%.gguf"), says(/100%\.gguf" is not an address/));
+    assert.throws(of("https://me:secret@example.org/x.gguf"), (error: WeightsError) => {
+      assert.doesNotMatch(error.message, /secret/);
+      return says(/example\.org holds a password/, /give its path/)(error);
+    });
+  });
+
   test("explains that nobody answers, and that offline mode is on", async () => {
     const url = "http://127.0.0.1:9";
     await assert.rejects(
