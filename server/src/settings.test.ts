@@ -49,6 +49,8 @@ const REFUSED: readonly (readonly [Record<string, string>, RegExp])[] = [
   [{ SLUICE_PUBLIC_URL: "example.org" }, /SLUICE_PUBLIC_URL must be an http\(s\) origin/],
   [{ SLUICE_PUBLIC_URL: "https://example.org/api" }, /SLUICE_PUBLIC_URL must be an http\(s\) origin/],
   [{ SLUICE_LOG_LEVEL: "loud" }, /SLUICE_LOG_LEVEL must be debug, info, .*, not "loud"/],
+  [{ SLUICE_HUB: "http://mirror.example.org" }, /SLUICE_HUB must be an https address/],
+  [{ SLUICE_HUB: "https://me:secret@mirror.example.org" }, /SLUICE_HUB must be .* without a password/],
   [{ SLUICE_LEASE: "10" }, /SLUICE_LEASE must be at least 1s/],
   [{ SLUICE_SAFETY_ACTION: "shrug" }, /SLUICE_SAFETY_ACTION must be blank, flag or reject/],
 ];

@@ -276,7 +276,7 @@ export function parseSettings(
   check(settings.port <= 65535, "SLUICE_PORT must be 0 to 65535.");
   check(
     isHub(settings.hubUrl),
-    "SLUICE_HUB must be an https address (http only on this machine), for example https://huggingface.co.",
+    "SLUICE_HUB must be an https address (http only on this machine) without a password, for example https://huggingface.co.",
   );
   // Neither is printed: both may hold a password.
   check(
@@ -374,7 +374,8 @@ function parseQuantity(
 function isHub(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url?.hostname ?? "");
-  return url?.protocol === "https:" || (url?.protocol === "http:" && isHere);
+  const hasPassword = url?.username !== "" || url.password !== "";
+  return !hasPassword && (url.protocol === "https:" || (url.protocol === "http:" && isHere));
 }
 
 function isOrigin(text: string): boolean {
