@@ -70,9 +70,13 @@ const checkCount: Check = (value) =>
   Number.isSafeInteger(value) && (value as number) > 0 ? undefined : "is not a whole number above 0";
 const checkRange: Check = (value) => {
   if (!isObject(value)) return "is not an object with min, max and default";
-  const [min, max, normal] = [value["min"], value["max"], value["default"]].map(Number);
+  const { min, max, default: normal } = value;
   const isRight =
-    min !== undefined && max !== undefined && normal !== undefined && min <= normal && normal <= max;
+    typeof min === "number" &&
+    typeof max === "number" &&
+    typeof normal === "number" &&
+    min <= normal &&
+    normal <= max;
   return isRight ? undefined : "needs the numbers min ≤ default ≤ max";
 };
 const ROLES: readonly string[] = [

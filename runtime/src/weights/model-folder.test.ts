@@ -97,6 +97,7 @@ describe("reading a model folder", () => {
       [{ graphs: { vae_decoder: { file: "none.onnx" } } }, /"none\.onnx".*does not exist/],
       [{ graphs: { vae_decoder: { inputs: { a: 1 } } } }, /names of "vae_decoder" that are not texts/],
       [{ steps: { min: 4, max: 1, default: 4 } }, /"steps" needs the numbers/],
+      [{ steps: { min: "1", max: "8", default: "4" } }, /"steps" needs the numbers/],
       [{ guidance: 3 }, /"guidance" is not an object/],
       [{ textLength: 0 }, /"textLength" is not a whole number above 0/],
     ];
