@@ -192,27 +192,35 @@ async function loadGraph(
       throw new EngineError("out_of_memory", `There is not enough memory to load ${path}.`, { cause });
     throw new EngineError(
       "failed",
-      `The model file ${path} is damaged or not an ONNX graph that this version can run. ${RESTORE}`,
+      `The model file ${path} is damaged or not an ONNX graph that this version can run (${findReason(path, cause)}). ${RESTORE}`,
       { cause },
     );
   }
 }
 
+/** The first line of what the runtime says, without the path that it begins with. */
+function findReason(path: string, cause: unknown): string {
+  const [line = ""] = getText(cause).replace(`Load model from ${path} failed:`, "").split("\n");
+  return line.trim().replace(/\.$/, "").slice(0, 300);
+}
+
+function getText(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 function translateRunError(path: string, cause: unknown): EngineError {
-  const text = cause instanceof Error ? cause.message : String(cause);
   return new EngineError(
     isMemoryError(cause) ? "out_of_memory" : "failed",
-    `The graph ${path} failed: ${text}`,
+    `The graph ${path} failed: ${getText(cause)}`,
     {
       cause,
     },
   );
 }
 
-function isMemoryError(cause: unknown): boolean {
-  return /bad_alloc|allocate memory|out of memory/i.test(
-    cause instanceof Error ? cause.message : String(cause),
-  );
+/** Whether the runtime says that memory ran out: the machine's, or in its driver's words a graphics card's. */
+export function isMemoryError(cause: unknown): boolean {
+  return /bad_alloc|allocate memory|out of memory|not enough memory|alloc_failed/i.test(getText(cause));
 }
 
 const TYPES: ReadonlySet<string> = new Set<TensorType>([

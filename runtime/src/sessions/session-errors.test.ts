@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type OnnxType, writeOnnxModel } from "../testing/onnx-writer.ts";
 import { createGraph } from "./graph.ts";
-import { openOnnxSession } from "./open-onnx-session.ts";
+import { isMemoryError, openOnnxSession } from "./open-onnx-session.ts";
 
 let folder = "";
 before(async () => {
@@ -39,6 +39,33 @@ describe("a session that something goes wrong in", () => {
     await assert.rejects(run(2n ** 24n, 2n ** 24n), { name: "EngineError", kind: "out_of_memory" });
     const { y } = await run(2n, 3n);
     assert.deepEqual(y?.data, new Float32Array(6).fill(7));
+  });
+
+  test("knows by what graphics cards say that their memory ran out", () => {
+    for (const said of [
+      "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 13111296",
+      "CUDA failure 2: out of memory ; GPU=0",
+      "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
+      "Exception(3) tid(4304) 8007000E Not enough memory resources are available to complete this operation.",
+    ])
+      assert(isMemoryError(new Error(said)), said);
+    assert(!isMemoryError(new Error("CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0")));
+  });
+
+  test("says what the runtime finds wrong with a graph", async () => {
+    const path = join(folder, "custom.onnx");
+    const nodes = [{ op: "SlowMatMul", inputs: ["x"], outputs: ["y"] }];
+    const port = (name: string) => ({ name, type: "float32" as const, shape: [1] });
+    const ports = { inputs: [port("x")], outputs: [port("y")] };
+    await writeFile(path, writeOnnxModel({ name: "custom", nodes, initializers: [], ...ports }));
+    await assert.rejects(openOnnxSession({ path, threads: 1 }), (error: Error) => {
+      assert.match(
+        error.message,
+        /custom\.onnx is damaged or not an ONNX graph that this version can run \(.*SlowMatMul/,
+      );
+      assert.equal(error.message.split(path).length, 2, "the path stands there once");
+      return true;
+    });
   });
 
   test("is refused by name for an input of a type that no family of models uses", async () => {
