@@ -50,6 +50,23 @@ describe("choosing what computes", () => {
     });
   });
 
+  test("a graphics card whose memory is full is no reason for the processor", async () => {
+    for (const wanted of ["auto", "cuda"])
+      await assert.rejects(
+        chooseProvider(
+          wanted,
+          {
+            listBackends: async () => [{ name: "cuda", bundled: false }],
+            tryProvider: async () => {
+              throw new Error("CUDA failure 2: out of memory ; GPU=0");
+            },
+          },
+          () => {},
+        ),
+        { kind: "out_of_memory", message: /no memory left for "cuda".*CUDA failure 2: out of memory/ },
+      );
+  });
+
   test("on this machine, the real runtime is asked", async () => {
     const log: string[] = [];
     assert.equal(await findProvider("cpu", (message) => log.push(message)), "cpu");

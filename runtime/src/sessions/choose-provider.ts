@@ -1,4 +1,5 @@
 import { EngineError } from "../engines/engine.ts";
+import { findReason, isMemoryError } from "./native-error.ts";
 
 /** What computes a graph: the processor, or a graphics card through one of onnxruntime's execution providers. */
 export type Provider = "cpu" | "cuda" | "dml" | "webgpu" | "coreml";
@@ -19,7 +20,8 @@ export interface ProviderProbe {
  * The provider of that name, or with `auto` the first graphics card that computes a small product, else the
  * processor. onnxruntime itself goes on without a provider that it lacks; here that is an error, or for `auto` a
  * line of the log.
- * @throws EngineError `invalid_input` for a name that is none, `unavailable` for a provider that does not work here
+ * @throws EngineError `invalid_input` for a name that is none, `unavailable` for a provider that does not work here,
+ * `out_of_memory` for one that has no memory left
  */
 export async function chooseProvider(
   wanted: string,
@@ -67,7 +69,14 @@ async function findProblem(provider: Provider, probe: ProviderProbe): Promise<st
     await probe.tryProvider(provider);
     return undefined;
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    return text.split("\n")[0]?.slice(0, 200);
+    const reason = findReason(error);
+    // The card works: idle models may make room, and the processor would take minutes for what it does in seconds.
+    if (isMemoryError(error))
+      throw new EngineError(
+        "out_of_memory",
+        `There is no memory left for "${provider}" (${reason}). Free some, or choose the provider cpu.`,
+        { cause: error },
+      );
+    return reason;
   }
 }

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { EngineError } from "../engines/engine.ts";
 import { chooseProvider, type Provider } from "./choose-provider.ts";
+import { findReason, getText, isMemoryError } from "./native-error.ts";
 import type { Session, TensorInfo } from "./session.ts";
 import type { Tensor, TensorData, TensorType } from "./tensor.ts";
 
@@ -188,24 +189,15 @@ async function loadGraph(
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
   } catch (cause) {
+    const reason = findReason(getText(cause).replace(`Load model from ${path} failed:`, ""));
     if (isMemoryError(cause))
       throw new EngineError("out_of_memory", `There is not enough memory to load ${path}.`, { cause });
     throw new EngineError(
       "failed",
-      `The model file ${path} is damaged or not an ONNX graph that this version can run (${findReason(path, cause)}). ${RESTORE}`,
+      `The model file ${path} is damaged or not an ONNX graph that this version can run (${reason}). ${RESTORE}`,
       { cause },
     );
   }
-}
-
-/** The first line of what the runtime says, without the path that it begins with. */
-function findReason(path: string, cause: unknown): string {
-  const [line = ""] = getText(cause).replace(`Load model from ${path} failed:`, "").split("\n");
-  return line.trim().replace(/\.$/, "").slice(0, 300);
-}
-
-function getText(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function translateRunError(path: string, cause: unknown): EngineError {
@@ -216,11 +208,6 @@ function translateRunError(path: string, cause: unknown): EngineError {
       cause,
     },
   );
-}
-
-/** Whether the runtime says that memory ran out: the machine's, or in its driver's words a graphics card's. */
-export function isMemoryError(cause: unknown): boolean {
-  return /bad_alloc|allocate memory|out of memory|not enough memory|alloc_failed/i.test(getText(cause));
 }
 
 const TYPES: ReadonlySet<string> = new Set<TensorType>([
