@@ -96,7 +96,10 @@ export async function collectFiles(
   return results;
 }
 
-/** A whole file that lies here already; one that is not what is wanted is removed. */
+/**
+ * A whole file that lies here already. One that is not what is wanted is removed; where only the source can say so, it
+ * counts as begun.
+ */
 async function findStaged(
   file: PlannedFile,
   target: string,
@@ -119,7 +122,8 @@ async function findStaged(
       return { bytes: size, sha256 };
     }
   }
-  await rm(target, { force: true });
+  if (file.bytes === undefined) await rename(target, `${target}.part`);
+  else await rm(target, { force: true });
   return undefined;
 }
 

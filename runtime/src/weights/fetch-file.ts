@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "n
 import { dirname } from "node:path";
 import { describeDiskError, isDiskError, writeAll } from "./disk.ts";
 import { type Hub, openRemote, type RemoteFile, sleep } from "./hub.ts";
-import { type FileVersion, readAnswer } from "./read-answer.ts";
+import { type FileVersion, isAtEnd, readAnswer } from "./read-answer.ts";
 import { WeightsError } from "./weights-error.ts";
 
 export interface FetchedFile {
@@ -23,7 +23,7 @@ export interface FetchOptions {
  * Fetches a file to `target` in a way that may be cut off at any point. Bytes go to `target.part`; a later call goes on
  * at its end if the file is still the same there (If-Range with its ETag), and begins again where a server answers that
  * with anything else (`readAnswer`). Length and hashes are checked while the bytes pass, and only a whole, right file
- * gets its name.
+ * gets its name. The ETag stays beside it, for one who looks later whether it is still the same.
  *
  * @throws WeightsError: it is not there, it is not what was promised, the disk is full; the signal's reason
  */
@@ -76,7 +76,6 @@ export async function fetchFile(
     }
     await handle.sync();
     await rename(part, target);
-    await rm(mark, { force: true });
     return { bytes: progress.bytes, sha256: progress.sha256.digest("hex") };
   } catch (error) {
     if (isDiskError(error)) throw describeDiskError(error, part);
@@ -155,6 +154,10 @@ async function fetchRest(
     headers,
   });
   const asked = { from: progress.bytes, bytes: file.bytes, version, isHashed: file.sha256 !== undefined };
+  if (isAtEnd(response, asked)) {
+    await response.body?.cancel();
+    return true;
+  }
   const answer = readAnswer(response, asked);
   if (answer.kind === "unusable") {
     await response.body?.cancel();

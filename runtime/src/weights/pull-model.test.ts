@@ -714,6 +714,23 @@ describe("a pull", () => {
     await assert.rejects(pull("hf:acme/two"), says(/several files of weights/, /hf:acme\/two\/a\.gguf/));
   });
 
+  test("of an address whose file is not known fetches no byte again when its family is said", async () => {
+    const bytes = writeSafetensors(["foo.bar", "vae.x"], { padding: "1".repeat(400_000) });
+    server.put("acme/odd", { "o.safetensors": bytes });
+    const address = `${server.cdnUrl}/acme/odd/resolve/main/o.safetensors`;
+    await assert.rejects(pull(address), says(/family that is not known here/, /--family/));
+    const { model } = await pull(address, { family: "flux" });
+    assert.equal(model.files[0]?.sha256, sha256(bytes));
+    assert.equal(sentOf("o.safetensors"), bytes.length);
+    assert.deepEqual((await readdir(join(weightsDir, "m"))).sort(), ["o.safetensors", "sluice.json"]);
+    // Another file in the meantime is fetched whole.
+    await assert.rejects(pull(address, { name: "n" }), says(/family that is not known here/));
+    const other = writeSafetensors(["foo.baz", "vae.x"], { padding: "2".repeat(400_000) });
+    server.put("acme/odd", { "o.safetensors": other });
+    const second = await pull(address, { name: "n", family: "flux" });
+    assert.equal(second.model.files[0]?.sha256, sha256(other));
+  });
+
   test("of graphs that are laid out otherwise is refused before they are fetched", async () => {
     const graphs = ["clip.opt/model.onnx", "transformer.opt/bf16/model.onnx", "vae.opt/model.onnx"];
     server.put("acme/opt", Object.fromEntries(graphs.map((path) => [path, "x"])));

@@ -86,8 +86,11 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
       parallel,
       old: old && { model: old, folder: target },
     });
-    await removeOthers(staging, plan);
+    const paths = plan.files.map(({ path }) => path);
+    // What tells of which version a file is goes last: if it is not the model that it should be, it may be asked for again.
+    await removeOthers(staging, [...paths, ...paths.map((path) => `${path}.part.etag`)]);
     const description = await describePulled(plan, staging, options.family);
+    await removeOthers(staging, paths);
     const model: InstalledModel = {
       ...description,
       name,
@@ -190,8 +193,8 @@ async function getSize(path: string): Promise<number> {
 }
 
 /** What belongs to another version of the model. */
-async function removeOthers(staging: string, plan: Plan): Promise<void> {
-  const wanted = new Set(plan.files.map(({ path }) => join(staging, path)));
+async function removeOthers(staging: string, paths: readonly string[]): Promise<void> {
+  const wanted = new Set(paths.map((path) => join(staging, path)));
   for (const path of await listFiles(staging)) if (!wanted.has(path)) await rm(path, { force: true });
   for (const path of await listFolders(staging)) await rmdir(path).catch(() => {}); // Not empty: it is needed.
 }

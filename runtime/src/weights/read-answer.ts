@@ -43,6 +43,16 @@ export function readAnswer(response: Response, asked: AskedPart): FileAnswer {
   return unusable(`the answer is ${response.status}`);
 }
 
+/** Whether the server says that nothing of the file comes after the bytes that are there, which are all of that version. */
+export function isAtEnd({ status, headers }: Response, { from, version }: AskedPart): boolean {
+  return (
+    status === 416 &&
+    from > 0 &&
+    version?.bytes === from &&
+    headers.get("content-range") === `bytes */${from}`
+  );
+}
+
 function readWhole({ headers }: Response, { bytes }: AskedPart): FileAnswer {
   // Of an encoded body the length is told of what is sent, not of the file; its ETag is not of the file either.
   const isEncoded = getEncoding(headers) !== undefined;
