@@ -773,6 +773,14 @@ describe("a pull", () => {
     assert.deepEqual(await listInstalledModels(inside), [model]);
   });
 
+  test("explains a folder of weights that cannot be written", async () => {
+    const file = join(weightsDir, "file");
+    await writeFile(file, "");
+    const message = says(/\/file cannot be written: /, /SLUICE_WEIGHTS/);
+    await assert.rejects(pull(`hf:${REPOSITORY}`, { weightsDir: file }), message);
+    await assert.rejects(deleteModelFiles(file, "m"), message);
+  });
+
   test("leaves alone what is there by that name and was not pulled", async () => {
     await putModel();
     const own = join(weightsDir, "m/mine.safetensors");

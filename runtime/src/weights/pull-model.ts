@@ -50,15 +50,7 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
   const { name, weightsDir, hub, signal, onProgress, parallel, disk = realDisk } = options;
   const staging = join(weightsDir, STAGING, name);
   const target = join(weightsDir, name);
-  let lock: Disposable | undefined;
-  try {
-    lock = takeProcessLock(`${staging}.lock`);
-  } catch (cause) {
-    throw new WeightsError(`${weightsDir} cannot be written: ${(cause as Error).message}.`, {
-      next: ["Make it writable, or keep weights elsewhere with SLUICE_WEIGHTS=DIR."],
-      cause,
-    });
-  }
+  const lock = takeModelLock(weightsDir, name);
   if (lock === undefined)
     throw new WeightsError(`${name} is being pulled by another process.`, {
       next: ["Wait for it, or stop it and pull again: it goes on where it stopped."],
@@ -131,7 +123,7 @@ export async function listUnfinishedPulls(
 export async function deleteModelFiles(weightsDir: string, name: string): Promise<boolean> {
   checkModelName(name);
   const staging = join(weightsDir, STAGING, name);
-  const lock = takeProcessLock(`${staging}.lock`);
+  const lock = takeModelLock(weightsDir, name);
   if (lock === undefined)
     throw new WeightsError(`${name} is being pulled by another process. Stop it first.`);
   try {
@@ -146,6 +138,18 @@ export async function deleteModelFiles(weightsDir: string, name: string): Promis
     return isThere;
   } finally {
     lock[Symbol.dispose]();
+  }
+}
+
+/** The sole right to change a model's folder, or undefined. @throws WeightsError when nothing can be written */
+function takeModelLock(weightsDir: string, name: string): Disposable | undefined {
+  try {
+    return takeProcessLock(join(weightsDir, STAGING, `${name}.lock`));
+  } catch (cause) {
+    throw new WeightsError(`${weightsDir} cannot be written: ${(cause as Error).message}.`, {
+      next: ["Make it writable, or keep weights elsewhere with SLUICE_WEIGHTS=DIR."],
+      cause,
+    });
   }
 }
 
