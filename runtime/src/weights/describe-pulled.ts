@@ -33,9 +33,14 @@ export async function describePulled(
   return {
     ...description,
     roles,
-    license: license ?? description.license,
+    license: isNamed(license) ? license : (description.license ?? license),
     terms: terms ?? classifyLicense(description.license),
   };
+}
+
+/** Hubs write "other" for what has no name in their list. */
+function isNamed(license: string | null): license is string {
+  return license !== null && !/^(other|unknown)$/i.test(license);
 }
 
 function takeCatalog(

@@ -752,6 +752,27 @@ describe("a pull", () => {
     assert.equal(model.terms, "non-commercial");
   });
 
+  test("of weights whose file alone states conditions wants to hear that, too, and fetches them once", async () => {
+    const license = "flux-1-dev-non-commercial-license";
+    const bytes = writeSafetensors(["double_blocks.0.x", "vae.x"], {
+      "modelspec.license": license,
+      padding: "1".repeat(200_000),
+    });
+    server.put("acme/dev", { "dev.safetensors": bytes }, "other");
+    for (const asked of ["hf:acme/dev", `${server.cdnUrl}/acme/dev/resolve/main/dev.safetensors`]) {
+      server.forget();
+      await assert.rejects(
+        pull(asked),
+        says(/under the flux-1-dev-non-commercial-license, which does not allow/, /--accept-license/),
+      );
+      assert.equal(await findInstalledModel(weightsDir, "m"), undefined);
+      const { model } = await pull(asked, { isLicenseAccepted: true });
+      assert.deepEqual([model.license, model.terms], [license, "non-commercial"]);
+      assert.equal(sentOf("dev.safetensors"), bytes.length);
+      await deleteModelFiles(weightsDir, "m");
+    }
+  });
+
   test("copies a folder of this machine, without a network", async () => {
     await using folder = await createDiffusionFolder("sd3");
     const { model } = await pull(folder.path, { hub: hub({ isOffline: true }) });

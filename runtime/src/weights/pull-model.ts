@@ -82,6 +82,8 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     // What tells of which version a file is goes last: if it is not the model that it should be, it may be asked for again.
     await removeOthers(staging, [...paths, ...paths.map((path) => `${path}.part.etag`)]);
     const description = await describePulled(plan, staging, options.family);
+    // A file may state a licence that its source did not.
+    requireAcceptance(plan.title, description, options);
     await removeOthers(staging, paths);
     const model: InstalledModel = {
       ...description,
