@@ -844,6 +844,16 @@ describe("a pull", () => {
     assert.equal(sentOf(BIG), 0);
   });
 
+  test("of a model that is here takes a family that is said now, without fetching it again", async () => {
+    server.put("acme/one", { [LONE]: LONE_BYTES });
+    assert.equal((await pull("hf:acme/one")).model.family, "flux");
+    server.forget();
+    const { model } = await pull("hf:acme/one", { family: "chroma" });
+    assert.equal(model.family, "chroma");
+    assert.equal((await pull("hf:acme/one", { family: "chroma" })).isNew, false);
+    assert.equal(sentOf(LONE), 0);
+  });
+
   test("of a newer version links what is the same", async () => {
     await putModel();
     await pull(`hf:${REPOSITORY}`);

@@ -68,7 +68,8 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     requireOwnPlaces(plan.files.map(({ path }) => path));
     const installed = await findInstalledModel(weightsDir, name).catch(() => undefined);
     const old = options.isForced === true ? undefined : installed;
-    if (old !== undefined && isSame(old, plan) && (await isWhole(old, target)))
+    const isOfFamily = options.family === undefined || options.family === old?.family;
+    if (old !== undefined && isOfFamily && isSame(old, plan) && (await isWhole(old, target)))
       return { model: old, isNew: false };
     await requireSpace(plan, staging, { name, disk, old });
     const files = await collectFiles(plan.files, staging, {
