@@ -48,16 +48,19 @@ export async function readRepository(
 ): Promise<Repository> {
   const url = `${hub.url}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const response = await openRemote(hub, url, { signal });
-  const document = await response
-    .json()
-    .then(parseHubModel)
-    .catch((cause: unknown) => {
-      signal.throwIfAborted();
-      throw new WeightsError(
-        `${hub.url} does not answer as a hub does: its list of ${id} is not understood (${(cause as Error).message}).`,
-        { next: ["SLUICE_HUB is the address of a hub or of a mirror with the same paths."], cause },
-      );
-    });
+  const text = await response.text().catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw describeFailure(url, error);
+  });
+  let document: HubModel;
+  try {
+    document = parseHubModel(JSON.parse(text));
+  } catch (cause) {
+    throw new WeightsError(
+      `${hub.url} does not answer as a hub does: its list of ${id} is not understood (${(cause as Error).message}).`,
+      { next: ["SLUICE_HUB is the address of a hub or of a mirror with the same paths."], cause },
+    );
+  }
   const commit = document.sha ?? revision;
   const files = (document.siblings ?? []).map(({ rfilename, size, lfs, blobId }): RemoteFile => {
     const path = checkFilePath(rfilename);

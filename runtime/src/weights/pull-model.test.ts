@@ -16,6 +16,8 @@ import {
   truncate,
   writeFile,
 } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -682,6 +684,23 @@ describe("a pull", () => {
         pull("hf:acme/odd"),
         says(/does not answer as a hub does: its list of acme\/odd/, /SLUICE_HUB/),
       );
+    }
+  });
+
+  test("says so when the hub's list breaks off", async () => {
+    const breaking = createServer((_, response) => {
+      response.writeHead(200, { "content-length": "9000" });
+      response.write('{"siblings": [', () => response.destroy());
+    });
+    await new Promise<void>((done) => breaking.listen(0, "127.0.0.1", done));
+    try {
+      const url = `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`;
+      await assert.rejects(
+        pull("hf:a/b", { hub: hub({ url }) }),
+        says(/127\.0\.0\.1:\d+ cannot be reached: /, /network/),
+      );
+    } finally {
+      breaking.close();
     }
   });
 
