@@ -54,6 +54,12 @@ test("a file that is not understood is refused with the field", async () => {
   }
 });
 
+test("the mark that editors of Windows put before a text is no part of it", async () => {
+  const text = JSON.stringify({ models: { m: { endpoints: ["acme/x"] } } });
+  await writeFile(getBindingsPath(dataDir), `\ufeff${text}`);
+  assert.deepEqual(await readModelBindings(dataDir), [{ name: "m", endpoints: ["acme/x"] }]);
+});
+
 test("what a binding states goes before what its files say", async () => {
   await using model = await createDiffusionFolder("flux");
   const steps = { min: 1, max: 2, default: 2 };

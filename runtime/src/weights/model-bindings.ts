@@ -6,6 +6,7 @@ import { findInstalledModel, type ModelDescription } from "./installed-models.ts
 import { FILE_ROLES, type FileRole, type LicenseTerms, type ModelLimits } from "./model-catalog.ts";
 import { checkModelName } from "./model-source.ts";
 import { takeProcessLock } from "./process-lock.ts";
+import { removeMark } from "./remove-mark.ts";
 import { WeightsError } from "./weights-error.ts";
 import { writeFileSafely } from "./write-file-safely.ts";
 
@@ -58,7 +59,7 @@ export async function readModelBindings(dataDir: string): Promise<readonly Model
   }
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = JSON.parse(removeMark(text));
   } catch (cause) {
     throw new WeightsError(`${path} is not JSON: ${(cause as Error).message}.`, { next: [REPAIR], cause });
   }

@@ -80,6 +80,12 @@ describe("reading a model folder", () => {
     );
   });
 
+  test("the mark that editors of Windows put before a text is no damage", async () => {
+    await using folder = await createDiffusionFolder("sdxl");
+    await writeFile(join(folder.path, "engine.json"), '\ufeff{ "noise": "bfloat16" }');
+    assert.equal((await readModelFolder(folder.path)).overrides.noise, "bfloat16");
+  });
+
   test("engine.json moves files, and every mistake in it is named", async () => {
     await using folder = await createDiffusionFolder("flux");
     await rename(join(folder.path, "vae_decoder/model.onnx"), join(folder.path, "decoder fp32.onnx"));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { EngineError } from "../engines/engine.ts";
 import { type EngineOverrides, type JsonObject, parseEngineOverrides } from "./engine-overrides.ts";
 import { FAMILIES, type Family, findFamily, listFamilies, type Role } from "./families.ts";
+import { removeMark } from "./remove-mark.ts";
 
 /** A folder with an open model, as read; no graph is loaded yet. */
 export interface ModelFolder {
@@ -165,7 +166,7 @@ async function findJson(path: string): Promise<JsonObject | undefined> {
     throw new EngineError("failed", `Cannot read ${path}.`, { cause });
   }
   try {
-    const value: unknown = JSON.parse(replaceInfinite(text));
+    const value: unknown = JSON.parse(replaceInfinite(removeMark(text)));
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
     throw new TypeError("not an object");
   } catch (cause) {
