@@ -60,7 +60,7 @@ Examples:
     .option("--name <name>", "what to call it here")
     .option("--family <family>", "what a single file is, when its tensors do not tell")
     .option("--accept-license", "accept a licence that is not open, for instance a non-commercial one")
-    .option("--force", "fetch it again although it is here")
+    .option("--force", "fetch it again although it is here, or in the place of another model")
     .addHelpText(
       "after",
       `

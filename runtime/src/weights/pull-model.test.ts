@@ -839,6 +839,19 @@ describe("a pull", () => {
     await assertWhole();
   });
 
+  test("takes the name of another repository's model only when told to", async () => {
+    server.put("acme/one", { [LONE]: LONE_BYTES });
+    await pull("hf:acme/one");
+    await putModel();
+    await assert.rejects(
+      pull(`hf:${REPOSITORY}`),
+      says(/"m" is the name of a model of acme\/one/, /--name NAME.*--force/),
+    );
+    assert.equal((await findInstalledModel(weightsDir, "m"))?.source.repositories[0]?.id, "acme/one");
+    await pull(`hf:${REPOSITORY}`, { isForced: true });
+    await assertWhole();
+  });
+
   test("names a file of this machine that cannot be read", async () => {
     await using folder = await createDiffusionFolder("sd3");
     const gone = join(folder.path, "vae_decoder/model.onnx");

@@ -5,7 +5,12 @@ import { describePulled } from "./describe-pulled.ts";
 import { type Disk, formatGigabytes, realDisk } from "./disk.ts";
 import type { FetchedFile } from "./fetch-file.ts";
 import type { Hub } from "./hub.ts";
-import { findInstalledModel, type InstalledModel, RECEIPT } from "./installed-models.ts";
+import {
+  findInstalledModel,
+  type InstalledModel,
+  type ModelSourceRecord,
+  RECEIPT,
+} from "./installed-models.ts";
 import { requireAcceptance } from "./license-terms.ts";
 import { listFiles, listFolders } from "./list-files.ts";
 import { checkModelName } from "./model-source.ts";
@@ -68,6 +73,10 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
     requireOwnPlaces(plan.files.map(({ path }) => path));
     const installed = await findInstalledModel(weightsDir, name).catch(() => undefined);
     const old = options.isForced === true ? undefined : installed;
+    if (old !== undefined && isOfOthers(old.source, plan.record))
+      throw new WeightsError(`"${name}" is the name of a model of ${listRepositories(old.source)}.`, {
+        next: ["Pull under another name (--name NAME), or take its place (--force)."],
+      });
     const isOfFamily = options.family === undefined || options.family === old?.family;
     if (old !== undefined && isOfFamily && isSame(old, plan) && (await isWhole(old, target)))
       return { model: old, isNew: false };
@@ -162,6 +171,18 @@ async function isForeign(folder: string): Promise<boolean> {
     (error as { code?: string }).code === "ENOENT" ? [] : [""],
   );
   return names.length > 0 && !names.includes(RECEIPT);
+}
+
+/** Whether both come from repositories, none of them the same: then it is not a newer version of the model. */
+function isOfOthers(old: ModelSourceRecord, asked: ModelSourceRecord): boolean {
+  if (old.asked === asked.asked || old.repositories.length === 0 || asked.repositories.length === 0)
+    return false;
+  const ids = new Set(old.repositories.map(({ id }) => id));
+  return !asked.repositories.some(({ id }) => ids.has(id));
+}
+
+function listRepositories({ repositories }: ModelSourceRecord): string {
+  return repositories.map(({ id }) => id).join(" and ");
 }
 
 /** Whether every file of an installed model lies there in its length; to hash them all would take minutes. */
