@@ -11,12 +11,15 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from .places import WHOLE, all_places
 from .shapes import CHANNELS, SHORT_WORD, WINDOW
 from .tokenizer import LETTERS
 
 
 @dataclass
 class Shape:
+    """`form` 0 leaves the forms of words out: the files shipped before 2,000 things were drawn have none."""
+
     words: int
     width: int = 256
     heads: int = 4
@@ -24,6 +27,7 @@ class Shape:
     double_blocks: int = 2
     single_blocks: int = 3
     slots: int = 4
+    form: int = 40
     channels: int = CHANNELS
     window: int = WINDOW
 
@@ -39,6 +43,8 @@ LETTER_PLACES = 2 * SHORT_WORD - 1 + 15
 """How many places letters have: of short words, and of words up to eight letters."""
 LETTER_PARTS, GLYPH = 3, 96
 """Columns of cells that a letter can fill (left and right half of a large one, a small one), and features of one cell of a letter."""
+FOUND, FORM_SIDE = 3, 6
+"""How many things of a prompt are looked up, and the cells of a word's form per side."""
 FIRST_LETTER = 4
 """Id of <c:A>; vocabulary.py gives the other letters the ids that follow."""
 
@@ -144,7 +150,7 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.words.weight, std=0.5)
         self.places = nn.Parameter(torch.randn(shape.window, d) * 0.1)
         self.blocks = nn.ModuleList(TextBlock(d, shape.heads) for _ in range(shape.text_blocks))
-        self.reader = Reader(d, shape.slots)
+        self.reader = Reader(shape)
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         mask = (ids > 0).float()
@@ -158,18 +164,29 @@ class TextEncoder(nn.Module):
 
 
 class Reader(nn.Module):
-    """What the sketch needs to know: the words as a few learned queries read them, and which letter of a quoted word has which place in
-    the word. A letter's place counts from the middle of the word, in half letters; short words are written larger and have places of
-    their own."""
+    """What the sketch needs to know: the words as a few learned queries read them, the things that others find and their forms, and which
+    letter of a quoted word has which place in the word. A letter's place counts from the middle of the word, in half letters; short words
+    are written larger and have places of their own."""
 
-    def __init__(self, d: int, slots: int):
+    def __init__(self, shape: Shape):
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(slots, d) * 0.1)
+        self.queries = nn.Parameter(torch.randn(shape.slots, shape.width) * 0.1)
+        self.finds = shape.form > 0
+        if self.finds:
+            self.finders = nn.Parameter(torch.randn(FOUND, shape.width) * 0.1)
+            self.forms = nn.Embedding(shape.words, FORM_SIDE**2 * shape.form)
+            nn.init.normal_(self.forms.weight, std=0.1)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """[B, slots * d + LETTER_PLACES * letters] from words [B,L,d]."""
-        scores = self.queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4
-        slots = norm(scores.softmax(-1) @ hidden).flatten(1)
+        """[B, slots * d + FOUND * d + FOUND * FORM_SIDE² * form + LETTER_PLACES * letters] from words [B,L,d]."""
+
+        def look(queries: torch.Tensor) -> torch.Tensor:
+            return (queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4).softmax(-1)
+
+        parts = [norm(look(self.queries) @ hidden).flatten(1)]
+        if self.finds:
+            shares = look(self.finders)
+            parts += [norm(shares @ hidden).flatten(1), (shares @ self.forms(ids)).flatten(1)]
         which = (ids[..., None] == torch.arange(FIRST_LETTER, FIRST_LETTER + len(LETTERS), device=ids.device)).float()
         letters = which.sum(-1)
         count = letters.sum(1, keepdim=True)
@@ -177,7 +194,7 @@ class Reader(nn.Module):
         short = (count <= SHORT_WORD).float()
         place = short * (place + SHORT_WORD - 1) + (1 - short) * (place.clamp(-7, 7) + 7 + 2 * SHORT_WORD - 1)
         spread = (place[:, None] == torch.arange(LETTER_PLACES, device=ids.device).float()[:, None]).float()
-        return torch.cat([slots, (spread @ which).flatten(1)], 1)
+        return torch.cat([*parts, (spread @ which).flatten(1)], 1)
 
 
 class Sketch(nn.Module):
@@ -185,21 +202,73 @@ class Sketch(nn.Module):
     middle. What a word looks like at a place is a product of both; blocks must learn it as such, word by word and place by place,
     and this map has it from the start."""
 
-    def __init__(self, d: int, slots: int):
+    def __init__(self, shape: Shape):
         super().__init__()
-        self.slots = slots * d
-        self.places = nn.Linear(self.slots, SKETCH * REACH * REACH)
+        d = shape.width
+        of_forms = [FOUND * d, FOUND * FORM_SIDE**2 * shape.form] if shape.form else []
+        self.read = [shape.slots * d, *of_forms, LETTER_PLACES * len(LETTERS)]
+        self.places = nn.Linear(self.read[0], SKETCH * REACH * REACH)
         self.out = nn.Linear(SKETCH, d)
-        self.letters = Letters(d, self.slots)
+        self.forms = Forms(shape) if shape.form else None
+        self.letters = Letters(d, self.read[0])
         nn.init.normal_(self.places.weight, std=0.01)
 
-    def forward(self, read: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-        """Features [B,rows*columns,d]."""
-        slots, letters = read[:, : self.slots], read[:, self.slots :].view(-1, LETTER_PLACES, len(LETTERS))
+    def forward(self, read: torch.Tensor, rows: int, columns: int, reach: torch.Tensor) -> torch.Tensor:
+        """Features [B,rows*columns,d]; `reach` [2] says how far the grid reaches from the middle, down and to the right."""
+        slots, *of_forms, letters = read.split(self.read, 1)
         places = self.places(slots).view(-1, SKETCH, REACH, REACH).permute(0, 2, 3, 1)
         top, left = (REACH - rows) // 2, (REACH - columns) // 2
-        places = self.out(places) + self.letters(slots, letters)
+        places = self.out(places) + self.letters(slots, letters.view(-1, LETTER_PLACES, len(LETTERS)))
+        if self.forms:
+            places = places + self.forms(slots, *of_forms, reach)
         return places[:, top : top + rows, left : left + columns].flatten(1, 2)
+
+
+class Forms(nn.Module):
+    """What a thing looks like, cell by cell: every word has a form, FORM_SIDE cells a side, and the words say where it is put, out of all
+    places that draw.py knows. Large things have a cell of the form in each cell; in smaller ones, up to four of its cells meet in one, and
+    each of the four has features of its own. How the words say it (the style) weighs the features."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        d, said, found = shape.width, shape.slots * shape.width, FOUND * shape.width
+        spots = all_places()
+        self.sizes = [sum(s[2] == size for s in spots) for size in sorted({s[2] for s in spots}, reverse=True)]
+        self.choose = nn.ModuleList([nn.Linear(said + found, 192), nn.Linear(2, 192, bias=False), nn.Linear(192, FOUND * len(spots))])
+        self.manner = nn.Linear(said, shape.form)
+        self.outs = nn.ModuleList(nn.Linear(4 * shape.form, d, bias=False) for _ in self.sizes)
+        nn.init.ones_(self.manner.bias)
+        nn.init.constant_(self.choose[2].bias, 0.05)
+        self.register_buffer("rows", torch.stack([spread_of_form(y, size) for _, y, size in spots]), persistent=False)
+        self.register_buffer("columns", torch.stack([spread_of_form(x, size) for x, _, size in spots]), persistent=False)
+
+    def forward(self, said: torch.Tensor, found: torch.Tensor, forms: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
+        """Features [B,REACH,REACH,d]."""
+        into, of_grid, out = self.choose
+        hidden = F.gelu(into(torch.cat([said, found], 1)) + of_grid(reach), approximate="tanh")
+        chosen = out(hidden).view(-1, FOUND, len(self.rows)).transpose(1, 2)
+        form = forms.shape[1] // (FOUND * FORM_SIDE**2)
+        weighed = forms.view(-1, FOUND, FORM_SIDE**2, form) * self.manner(said)[:, None, None]
+        placed = (chosen @ weighed.flatten(2)).view(-1, len(self.rows), FORM_SIDE, FORM_SIDE * form)
+        tall = (self.rows @ placed).view(-1, len(self.rows), 2 * REACH, FORM_SIDE, form)
+        wide = self.columns[:, None] @ tall  # [B, places, 2 * REACH, 2 * REACH, features]
+        total = 0
+        for part, map_out in zip(wide.split(self.sizes, 1), self.outs):
+            cells = part.sum(1).view(-1, REACH, 2, REACH, 2, form).permute(0, 1, 3, 2, 4, 5)
+            total = total + map_out(cells.flatten(3))
+        return total
+
+
+def spread_of_form(centre: float, size: float) -> torch.Tensor:
+    """How much of each cell of a form lies in each cell around the middle, along one side: 0..1 in [2 * REACH, FORM_SIDE]. Even and odd
+    cells of the form have rows of their own, as they may meet in one cell; those of the largest size never do."""
+    spread, pitch = torch.zeros(REACH, 2, FORM_SIDE), size / WHOLE
+    for cell in range(FORM_SIDE):
+        start = centre + (cell - FORM_SIDE / 2) * pitch
+        for at in range(REACH):
+            overlap = min(start + pitch, at - REACH / 2 + 1) - max(start, at - REACH / 2)
+            spread[at, cell % 2 if size < WHOLE else 0, cell] = max(0.0, overlap) / pitch
+    return spread.flatten(0, 1)
 
 
 class Letters(nn.Module):
@@ -241,7 +310,7 @@ class Transformer(nn.Module):
         self.cells_in, self.text_in, self.places_in = nn.Linear(shape.channels, d), nn.Linear(d, d), nn.Linear(PLACE_WAVES * 4 + 2, d)
         self.time_in, self.pooled_in, self.both = nn.Linear(256, d), nn.Linear(d, d), nn.Linear(d, d)
         self.modulate = nn.Linear(d, 17 * d)
-        self.sketch = Sketch(d, shape.slots)
+        self.sketch = Sketch(shape)
         self.double_stream = nn.ModuleList(DoubleBlock(d, shape.heads) for _ in range(shape.double_blocks))
         self.single_stream = nn.ModuleList(SingleBlock(d, shape.heads) for _ in range(shape.single_blocks))
         self.cells_out = nn.Linear(d, shape.channels)
@@ -267,7 +336,7 @@ class Transformer(nn.Module):
         length = hidden.shape[1]
         row = torch.arange(rows, device=t.device)[:, None].expand(rows, columns).reshape(-1) - (rows - 1) / 2
         column = torch.arange(columns, device=t.device)[None].expand(rows, columns).reshape(-1) - (columns - 1) / 2
-        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2)) + self.places_in(place_waves(row, column)) + self.sketch(pooled[:, d:], rows, columns)
+        cells = self.cells_in((latents * spread).flatten(2).transpose(1, 2)) + self.places_in(place_waves(row, column)) + self.sketch(pooled[:, d:], rows, columns, torch.cat([row[-1:], column[-1:]]) / 4)
         still = torch.zeros(length, device=t.device)
         turn = rotary(torch.cat([still, row]), torch.cat([still, column]), d // self.shape.heads)
         bias = torch.cat([(mask - 1) * 1e4, torch.zeros(b, rows * columns, device=t.device)], 1)[:, None, None]

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from .autoencoder import Decoder, Finish, FinishedDecoder
 from .export import ENCODER, Graph, graphs_of
-from .model import Shape, TextToLatents
+from .model import FORM_SIDE, Shape, TextToLatents
 from .run import save_checkpoint
 
 
@@ -30,7 +30,9 @@ def main() -> None:
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(options.source, "vocab.json"), encoding="utf-8") as file:
         words = {word: number for word, number in json.load(file).items() if number > 0}
-    model, decoder = TextToLatents(Shape(words=max(words.values()) + 1)), FinishedDecoder(Decoder(), Finish())
+    shape = Shape(words=max(words.values()) + 1)
+    shape.form = find_form(os.path.join(options.source, "text.onnx"), shape)
+    model, decoder = TextToLatents(shape), FinishedDecoder(Decoder(), Finish())
     for graph in graphs_of(model, decoder, None):
         read_weights(graph, os.path.join(options.source, graph.name))
     weights = model.state_dict()
@@ -38,6 +40,12 @@ def main() -> None:
     for name, part in (("decoder", decoder.decoder), ("finish", decoder.finish)):
         save_checkpoint(os.path.join(folder, f"{name}.pt"), {name: part.state_dict(), "average": part.state_dict()})
     save_checkpoint(os.path.join(folder, "encoder.pt"), {name: torch.from_numpy(value).float() for name, value in np.load(ENCODER).items()})
+
+
+def find_form(path: str, shape: Shape) -> int:
+    """Features of each cell of a word's form, 0 when the words have none."""
+    tables = [w.dims for w in onnx.load(path).graph.initializer if len(w.dims) == 2]
+    return next((columns // FORM_SIDE**2 for rows, columns in tables if rows == shape.words and columns > shape.width), 0)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ LOOK = [
     "a tiger face in the forest", "a penguin in the snow", "a green apple to the left of a banana", "three mushrooms",
     "a flat icon of a house on grass", "an owl at night", "a crab on the beach", "a purple octopus underwater",
     "a cactus in the desert", "a dog and a basketball", "a robot with the word \"HELLO\" in white letters", "a pink teddy bear on a teal background",
-    "a castle at sunset in front of mountains", "two pizzas",
+    "a castle at sunset in front of mountains", "a line drawing of a castle",
     "Extreme close-up of a single tiger eye, direct frontal view. Detailed iris and pupil. Sharp focus on eye texture and color. Natural lighting to capture authentic eye shine and depth. The word \"FLUX\" is painted over it in big, white brush strokes with visible texture.",
     "close-up of a blue dragon eye",
 ]
@@ -78,7 +78,8 @@ def main() -> None:
         restore(average, state["average"])
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and any(k in n for k in ("double_stream.", "single_stream.", "text.blocks."))]
     chosen = {id(p) for p in hidden}
-    alone = {id(model.text.words.weight): 2.0, id(model.transformer.sketch.letters.glyphs): 2.0, id(model.transformer.sketch.places.weight): options.sketch}
+    sketch = model.transformer.sketch
+    alone = {id(model.text.words.weight): 2.0, id(sketch.letters.glyphs): 2.0, id(model.text.reader.forms.weight): 8.0, id(sketch.places.weight): options.sketch}
     rest = [p for p in model.parameters() if id(p) not in chosen and id(p) not in alone]
     muon = Muon(hidden, options.rate)
     adam = torch.optim.AdamW([{"params": rest, "scale": 1.0}, *({"params": [p], "scale": alone[id(p)]} for p in model.parameters() if id(p) in alone)], betas=(0.9, 0.95), weight_decay=0, fused=True)
