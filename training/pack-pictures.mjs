@@ -26,6 +26,24 @@ const SCENE_VARIANTS = 8;
 const out = path.join(work, "pack");
 fs.mkdirSync(out, { recursive: true });
 async function packSprites() {
+  const findEmoji = openEmoji();
+  const bin = fs.openSync(path.join(out, "sprites.bin"), "w");
+  const items = [];
+  for (const concept of readConcepts()) {
+    const [set, icon] = concept.label.split("/");
+    const sources = icon === undefined ? findEmoji(concept.label) : ICON_SETS[set](icon);
+    for (const [style, source] of Object.entries(sources)) {
+      if (!source) throw new Error(`no ${style} picture of ${concept.label}`);
+      fs.writeSync(bin, await centred(source));
+      items.push({ ...concept, style });
+    }
+  }
+  fs.writeFileSync(path.join(out, "sprites.json"), JSON.stringify({ size: SPRITE, items }));
+  console.log(`${items.length} sprites`);
+}
+
+/** Gives the pictures of an emoji by its label: by style the path of a file or an SVG document. */
+function openEmoji() {
   const emoji = new Map(require("emojibase-data/en/data.json").map((e) => [e.label.toLowerCase(), e]));
   const flat = require("@iconify-json/fluent-emoji-flat/icons.json");
   const flatNames = new Map(
@@ -38,25 +56,13 @@ async function packSprites() {
   const files = new Map(
     fs.readdirSync(folder).map((f) => [plainHex(f.replace(".webp", "")), path.join(folder, f)]),
   );
-  const bin = fs.openSync(path.join(out, "sprites.bin"), "w");
-  const items = [];
-  for (const concept of readConcepts()) {
-    const entry = emoji.get(concept.label.toLowerCase());
-    if (!entry) throw new Error(`no emoji is called "${concept.label}"`);
+  return (label) => {
+    const entry = emoji.get(label.toLowerCase());
+    if (!entry) throw new Error(`no emoji is called "${label}"`);
     const hex = plainHex(entry.hexcode);
-    const svg = svgOf(flat, flatNames.get(hex));
-    const sources = { "3d": files.get(hex), flat: svg && Buffer.from(svg) };
-    for (const [style, source] of Object.entries(sources)) {
-      if (!source) {
-        console.log(`no ${style} picture of ${concept.label}`);
-        continue;
-      }
-      fs.writeSync(bin, await centred(source, style === "flat" ? 72 * 16 : 72));
-      items.push({ ...concept, style });
-    }
-  }
-  fs.writeFileSync(path.join(out, "sprites.json"), JSON.stringify({ size: SPRITE, items }));
-  console.log(`${items.length} sprites`);
+    const name = flatNames.get(hex);
+    return { "3d": files.get(hex), flat: svgOf(flat, name), line: svgOf(flat, name, asLines) };
+  };
 }
 
 function plainHex(hex) {
@@ -80,20 +86,89 @@ function readConcepts() {
   return concepts;
 }
 
-function svgOf(set, name) {
+/** Pixels of the longer side of an SVG picture before its empty borders are cut off. */
+const DRAWN = 512;
+/** Room around a picture for its outline, as a share of its longer side. */
+const MARGIN = 0.03;
+
+/** `change` gets the body and the length of the longer side. */
+function svgOf(set, name, change = (body) => body) {
   const alias = set.aliases?.[name];
   const icon = set.icons[name] ?? (alias && { ...set.icons[alias.parent], ...alias });
   if (!icon) return undefined;
   const width = icon.width ?? set.width ?? 16;
   const height = icon.height ?? set.height ?? 16;
-  const box = `${icon.left ?? 0} ${icon.top ?? 0} ${width} ${height}`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="${box}" width="${width}" height="${height}">${icon.body}</svg>`;
+  const side = Math.max(width, height);
+  const margin = side * MARGIN;
+  const box = [(icon.left ?? 0) - margin, (icon.top ?? 0) - margin, width + 2 * margin, height + 2 * margin];
+  const size = `width="${(width / side) * DRAWN}" height="${(height / side) * DRAWN}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="${box.join(" ")}" ${size}>${change(icon.body, side)}</svg>`;
+}
+
+/** Width of lines, as a share of a picture's longer side. */
+const LINE = 0.028;
+const INK = "#181818";
+
+/** A line drawing of a flat picture: its areas white with an outline, what is nearly black filled with ink. */
+function asLines(flat, side) {
+  const fill = (whole, colour) => {
+    if (colour === "none") return whole;
+    return isDark(colour) ? `fill="${INK}"` : 'fill="white"';
+  };
+  const body = flat.replaceAll(/fill="([^"]*)"/g, fill).replaceAll(/ stroke(-[a-z]+)?="[^"]*"/g, "");
+  return outlined(body, INK, side * LINE);
+}
+
+function outlined(body, colour, width) {
+  const pen = `stroke="${colour}" stroke-width="${width}" stroke-linejoin="round" stroke-linecap="round"`;
+  return `<g ${pen}>${body}</g>`;
+}
+
+/** Icons have no 3-D picture. Silhouettes get a white rim, so that they stand out from any background. */
+const SILHOUETTE = "#3d4f73";
+const silhouettes = (set) => (name) => ({
+  flat: svgOf(
+    set,
+    name,
+    (body, side) => outlined(inked(body, "white"), "white", side * 0.05) + inked(body, SILHOUETTE),
+  ),
+  line: svgOf(set, name, (body, side) => outlined(inked(body, "white"), INK, side * LINE)),
+});
+
+/** The areas of Phosphor's duotone icons, which are pale in the original, are filled. */
+const AREA = "#8ec5ff";
+const duotone = (set) => (name) => {
+  const fill = (shape, colour) =>
+    shape.replace(/ fill="[^"]*"/, "").replace('opacity=".2"', `fill="${colour}"`);
+  const filled = (colour) => (body) =>
+    inked(body, INK).replaceAll(/<[a-z]+ [^>]*opacity="\.2"[^>]*>/g, (shape) => fill(shape, colour));
+  return {
+    flat: svgOf(set, `${name}-duotone`, filled(AREA)),
+    line: svgOf(set, `${name}-duotone`, filled("white")),
+  };
+};
+
+const ICON_SETS = {
+  phosphor: duotone(require("@iconify-json/ph/icons.json")),
+  "game-icons": silhouettes(require("@iconify-json/game-icons/icons.json")),
+  pinhead: silhouettes(require("@iconify-json/pinhead/icons.json")),
+};
+
+function inked(body, colour) {
+  return body.replaceAll("currentColor", colour);
+}
+
+function isDark(colour) {
+  const hex = /^#([0-9a-f]{6})$/i.exec(colour)?.[1];
+  if (!hex) return false;
+  const [r, g, b] = [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+  return 0.3 * r + 0.55 * g + 0.15 * b < 55;
 }
 
 /** Trims empty borders and centres the picture, so that every sprite fills its square alike. */
-async function centred(source, density) {
+async function centred(source) {
   const clear = { r: 0, g: 0, b: 0, alpha: 0 };
-  const trimmed = await sharp(source, { density })
+  const trimmed = await sharp(source.startsWith("<svg") ? Buffer.from(source) : source)
     .ensureAlpha()
     .trim({ background: clear, threshold: 8 })
     .png()

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tiny import captions
-from tiny.draw import Painter, grouped
+from tiny.draw import STYLES, Painter
 from tiny.pictures import Pictures, to_tensor
+from tiny.places import places
 from tiny.preview_data import sheet
 
 SIDE = 128
@@ -86,9 +87,9 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
         model.load_state_dict(torch.load(path))
         return model.eval()
     r, x, y = random.Random("recogniser"), [], []
-    for i in range(max(6000, 36 * len(labels))):
+    for i in range(max(6000, 30 * len(labels))):
         label = i % len(labels)
-        spec = {"kind": "one", "seed": r.getrandbits(32), "style": r.choice(["3d", "flat"]), "items": [painter.item(painter.concepts[label], r)]}
+        spec = {"kind": "one", "seed": r.getrandbits(32), "style": r.choice(list(STYLES)), "items": [painter.item(painter.concepts[label], r)]}
         place = r.random()
         if place < 0.35:
             spec["scene"] = r.choice(list(captions.SCENES))
@@ -98,7 +99,7 @@ def load_recogniser(folder: str, painter: Painter, labels: list[str]) -> Recogni
         y.append(label)
     images, targets = to_tensor(np.stack(x)), torch.tensor(y)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
-    epochs, size = 7, 64
+    epochs, size = 6, 64
     steps = epochs * len(images) // size
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -136,8 +137,9 @@ def share(hits: list[bool]) -> float:
 
 def objects(recogniser, labels, rows, pictures) -> dict:
     out = {}
-    for name, kinds in (("object", ("one", "paint")), ("object, natural colours", ("one",)), ("object, new colour", ("paint",))):
-        chosen = pick(rows, *kinds)
+    groups = {"object": pick(rows, "one", "paint"), "object, natural colours": pick(rows, "one"), "object, new colour": pick(rows, "paint")}
+    groups |= {f"object, style {style}": [i for i in groups["object"] if rows[i]["spec"]["style"] == style] for style in STYLES}
+    for name, chosen in groups.items():
         if not chosen:
             continue
         best = logits(recogniser, [pictures[i] for i in chosen]).topk(5).indices.tolist()
@@ -192,8 +194,8 @@ def trios(recogniser, labels, rows, pictures) -> dict:
     chosen = pick(rows, "three")
     if not chosen:
         return {}
-    spots, size = grouped(3, *GRID)
-    boxes = [tuple(round(v * SIDE / GRID[0]) for v in (y - size / 2, y + size / 2, x - size / 2, x + size / 2)) for x, y in spots]
+    half = GRID[0] / 2
+    boxes = [tuple(round((half + v) * SIDE / GRID[0]) for v in (y - size / 2, y + size / 2, x - size / 2, x + size / 2)) for x, y, size in places("three", 3, GRID)]
     best = logits(recogniser, [pictures[i][top:bottom, left:right] for i in chosen for top, bottom, left, right in boxes]).topk(5).indices.tolist()
     found = [[labels.index(item["label"]) in best[3 * k + j] for j, item in enumerate(rows[i]["spec"]["items"])] for k, i in enumerate(chosen)]
     return {"each of three objects in top-5": share([hit for row in found for hit in row]), "all of three objects in top-5": share([all(row) for row in found])}

@@ -43,9 +43,12 @@ SCENE_ALONE = ["{s}", "a picture of a place {s}", "landscape {s}", "background {
 
 STYLES = {
     "3d": ["3d", "a 3d render of", "3d render", "a glossy 3d", "3d icon of", "a shiny 3d rendered"],
+    "line": ["a line drawing of", "line art of", "a black and white line drawing of", "a sketch of", "an ink drawing of", "an outline drawing of", "a coloring page of", "a doodle of"],
     "flat": ["flat", "a flat icon of", "flat vector art of", "a simple flat drawing of", "clip art of", "vector illustration of"],
 }
-STYLES_HELD = {"3d": "rendered in 3d style:", "flat": "as flat vector clip art:"}
+STYLES_HELD = {"3d": "rendered in 3d style:", "flat": "as flat vector clip art:", "line": "as a simple outline, ink on paper:"}
+STYLES_AFTER = {"3d": "3d render", "flat": "flat style", "line": "line drawing"}
+"""How the style is named at the end of a caption."""
 NUMBERS = {2: ["two", "2", "a pair of"], 3: ["three", "3"], 4: ["four", "4"], 5: ["five", "5"]}
 
 EYES = ["tiger", "cat", "wolf", "owl", "dragon", "human", "lion", "snake"]
@@ -57,7 +60,7 @@ WORDS_HELD = ["LION", "GAME", "TEA", "ROSE", "BOX", "LIKE", "EXIT", "SNOW"]
 LETTER_SHARES = [4] * 26 + [1] * 10
 """How often each letter and figure stands in a painted string of random ones."""
 
-IRREGULAR = {"mouse": "mice", "fish": "fish", "wolf": "wolves", "fries": "fries", "books": "books"}
+IRREGULAR = {"mouse": "mice", "man": "men", "woman": "women", "foot": "feet", "fish": "fish", "wolf": "wolves", "fries": "fries", "books": "books"}
 
 
 def held_out(*parts: str) -> bool:
@@ -99,13 +102,13 @@ def caption(spec: dict, r: random.Random, held: bool = False) -> str:
         text = _objects(spec, r, held)
         style = spec["style"]
         where = _background(spec, r, held)
-        named = held or style == "flat" or r.random() < 0.5
+        named = held or style != "3d" or r.random() < 0.5
         lead = (STYLES_HELD[style] if held else r.choice(STYLES[style])) + " " if named else r.choice(["", "", "a picture of ", "an image of ", "illustration of ", "a photo of "])
         order = r.random()
         if held:
             text = f"I would like to see {text} {where}, please, {lead.strip(' :')}" if order < 0.5 else f"{lead}{text} {where}"
         elif named and order < 0.15:
-            text = f"{text} {where}, {'3d render' if style == '3d' else 'flat style'}"
+            text = f"{text} {where}, {STYLES_AFTER[style]}"
         elif order < 0.25 and where:
             text = f"{where}, {lead}{text}"
         else:
@@ -187,7 +190,7 @@ def _word(word: dict, r: random.Random, held: bool) -> str:
 
 MEANINGFUL = """3d render rendered glossy shiny icon flat vector art simple drawing clip style two 2 pair three 3 four 4 five 5 and with on over above
 below under top next left right big small behind front background wall extreme close up eye iris pupil macro detailed single focus
-word text letters painted brush strokes written landscape empty place""".split()
+word text letters painted brush strokes written landscape empty place line sketch ink outline coloring page doodle""".split()
 """Words kept besides names, colours, and the words of the scenes."""
 
 SILENT = set("""a an the of at in by to is it its are was were be been being am i you he she we they me my your his her our their this
@@ -209,6 +212,10 @@ SYNONYMS = {
     "burger": "hamburger", "cheeseburger": "hamburger", "donut": "doughnut", "biscuit": "cookie", "icecream": "cream", "muffin": "cupcake", "automobile": "car", "vehicle": "car", "cab": "taxi", "bike": "bicycle",
     "spaceship": "rocket", "plane": "airplane", "aeroplane": "airplane", "aircraft": "airplane", "jet": "airplane", "yacht": "boat", "locomotive": "train", "cottage": "house", "home": "house", "fortress": "castle", "parasol": "umbrella", "flame": "fire",
     "gemstone": "diamond", "gem": "diamond", "jewel": "diamond", "lightbulb": "bulb", "toadstool": "mushroom", "gift": "present", "android": "robot", "martian": "alien", 
+    "sketched": "sketch", "outlines": "outline", "outlined": "outline", "lineart": "line", "colouring": "coloring", "monochrome": "ink", "scribble": "doodle",
+    "men": "man", "women": "woman", "people": "person", "feet": "foot", "male": "man", "guy": "man", "female": "woman", "lady": "woman", "child": "boy", "kid": "boy", "infant": "baby",
+    "grape": "grapes", "ski": "skis", "curtain": "curtains", "soup": "stew", "kettle": "teapot", "microwave": "oven", "shelf": "bookshelf", "lake": "sea", "reindeer": "deer", "elk": "deer",
+    "lamb": "sheep", "pigeon": "dove", "robin": "sparrow", "clam": "oyster", "wasp": "bee", "moth": "butterfly", "policemen": "policeman", "cop": "policeman", "physician": "doctor",
     "written": "letters", "text": "word", "rendered": "render", "shiny": "glossy",
 }
 """Words that share the id of another word: they mean the same to the model."""

@@ -9,14 +9,15 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from . import captions
+from .places import places
 from .shapes import CELL, SHORT_WORD
 from .tokenizer import LETTERS
 
 KINDS = {"one": 0.42, "beside": 0.13, "above": 0.06, "sizes": 0.03, "three": 0.04, "count": 0.08, "word": 0.06, "lettering": 0.02, "eye": 0.10, "scene": 0.06}
 
 
-WHOLE, HALF, THIRD = 5.5, 3.75, 2.75
-"""Sizes of objects in cells: alone, of two, of more."""
+STYLES = {"3d": 0.58, "flat": 0.22, "line": 0.20}
+"""Styles of objects and how often each is painted."""
 
 
 class Painter:
@@ -89,13 +90,14 @@ class Painter:
         if kind == "lettering":
             spec = {"kind": kind, "seed": seed, "word": self._word(r, held, brush=r.random() < 0.4)}
             self._choose_backdrop(spec, r)
-            if spec["word"]["colour"] == spec.get("back"):
-                del spec["back"]
+            _show_word(spec, r)
             return spec
-        spec = {"kind": "one" if kind == "word" else kind, "seed": seed, "style": "3d" if r.random() < 0.7 else "flat"}
+        spec = {"kind": "one" if kind == "word" else kind, "seed": seed, "style": r.choices(list(STYLES), list(STYLES.values()))[0]}
         if kind == "word":
             spec["word"] = self._word(r, held, brush=r.random() < 0.4)
         self._choose_backdrop(spec, r)
+        if kind == "word":
+            _show_word(spec, r)
         count = {"beside": 2, "above": 2, "sizes": 2, "three": 3}.get(kind, 1)
         spec["items"] = [self.item(c, r) for c in r.sample(self.concepts, count)]
         if kind == "count":
@@ -157,39 +159,23 @@ class Painter:
         rows = np.linspace(0, 1, h)[:, None]
         return Image.fromarray(np.repeat((ends[0] * (1 - rows) + ends[1] * rows)[:, None], w, 1).astype(np.uint8))
 
-    def _places(self, spec: dict, grid: tuple[int, int], r: random.Random, free: bool) -> list:
-        """Objects with centre and size in cells. There are three sizes, and each always lies alike on the cells: the network then
-        learns every object three times, not at every fraction of a cell."""
-        items, kind = spec.get("items", []), spec["kind"]
-        columns, rows = grid
-        x, y = columns / 2, rows / 2
-        if kind == "one":
-            if free:
-                size = r.uniform(0.6, 0.9) * min(grid)
-                return [(items[0], x + r.uniform(-0.3, 0.3) * (columns - size), y + r.uniform(-0.3, 0.3) * (rows - size), size)]
-            return [(items[0], x, y, WHOLE)]
-        if kind == "sizes":
-            return [(items[0], x - 1, y, min(WHOLE, columns - 2.5)), (items[1], columns - 1.5, rows - 1.5, THIRD)]
-        wide = kind == "beside"
-        if kind == "count":
-            spots, size = grouped(spec["n"], columns, rows)
-            return [(items[0], *spot, size) for spot in spots]
-        if kind == "three":
-            spots, size = grouped(3, columns, rows)
-            return [(item, *spot, size) for item, spot in zip(items, spots)]
-        if kind in ("beside", "above"):
-            size = HALF if (columns if wide else rows) >= 8 else THIRD
-            gap = 2 if size == HALF else 1.5
-            return [(items[0], x - gap, y, size), (items[1], x + gap, y, size)] if wide else [(items[0], x, y - gap, size), (items[1], x, y + gap, size)]
-        return []
+    def _places(self, spec: dict, grid: tuple[int, int], r: random.Random, free: bool) -> list[tuple[dict, float, float, float]]:
+        """Objects with centre and size in cells."""
+        items, (columns, rows) = spec.get("items", []), grid
+        if free and spec["kind"] == "one":
+            size = r.uniform(0.6, 0.9) * min(grid)
+            return [(items[0], columns / 2 + r.uniform(-0.3, 0.3) * (columns - size), rows / 2 + r.uniform(-0.3, 0.3) * (rows - size), size)]
+        found = places(spec["kind"], spec.get("n", len(items)), grid)
+        return [(item, columns / 2 + x, rows / 2 + y, size) for item, (x, y, size) in zip(items * len(found) if len(items) == 1 else items, found)]
 
     def _put(self, picture: Image.Image, covered: Image.Image, item: dict, style: str, x: float, y: float, size: float) -> None:
         sprites = self.by_label[item["label"]]["sprites"]
         sprite = sprites.get(style) or sprites["flat"]
+        recolour = tint if style == "line" else repaint
         n = max(4, round(size))
         sprite = sprite.resize((n, n), Image.BILINEAR, reducing_gap=2.0)
         if item.get("paint"):
-            sprite = repaint(sprite, captions.COLOURS[item["paint"]])
+            sprite = recolour(sprite, captions.COLOURS[item["paint"]])
         spot = (round(x - n / 2), round(y - n / 2))
         picture.paste(sprite, spot, sprite)
         covered.paste(255, (*spot, spot[0] + n, spot[1] + n), sprite)
@@ -239,13 +225,10 @@ class Painter:
         return self._loaded_fonts[(brush, size)]
 
 
-def grouped(n: int, columns: int, rows: int) -> tuple[list[tuple[float, float]], float]:
-    """Centres and size, in cells, of n equal pictures: in one row, two rows or one column, whichever shows them larger."""
-    for size, pitch in ((HALF, 4.0), (THIRD, 3.0), (THIRD * 0.84, 2.5), (THIRD * 0.66, 2.0)):
-        for split in ([n], [n // 2, n - n // 2], [1] * n):
-            if max(split) * pitch <= columns and len(split) * pitch <= rows:
-                return [(columns / 2 + (j - (c - 1) / 2) * pitch, rows / 2 + (i - (len(split) - 1) / 2) * pitch) for i, c in enumerate(split) for j in range(c)], size
-    raise ValueError(f"no room for {n} on {columns}x{rows}")
+def _show_word(spec: dict, r: random.Random) -> None:
+    """Gives a word that has the colour of its background another background."""
+    if "scene" not in spec and spec.get("back", "white") == spec["word"]["colour"]:
+        spec["back"] = r.choice([colour for colour in captions.COLOURS if colour != spec["word"]["colour"]])
 
 
 def _colourful(rgba: np.ndarray) -> float:
@@ -267,6 +250,14 @@ def repaint(sprite: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
     tint = np.where(k < 1, base * k, base + (1 - base) * np.clip(k - 1, 0, 0.7))
     rgb = a[..., :3] * (1 - weight[..., None]) + tint * weight[..., None]
     return Image.fromarray((np.concatenate([rgb, a[..., 3:]], -1) * 255).clip(0, 255).astype(np.uint8), "RGBA")
+
+
+def tint(sprite: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """Draws the lines of a line drawing in another ink."""
+    a = np.asarray(sprite).astype(np.float32)
+    paper = a[..., :3].mean(-1, keepdims=True) / 255
+    rgb = paper * 255 + (1 - paper) * np.array(colour, np.float32)
+    return Image.fromarray(np.concatenate([rgb, a[..., 3:]], -1).clip(0, 255).astype(np.uint8), "RGBA")
 
 
 def _noise(rng: np.random.Generator, h: int, w: int, across: int, down: int, octaves: int = 4, fall: float = 0.6) -> np.ndarray:

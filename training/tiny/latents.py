@@ -15,7 +15,7 @@ from .shapes import GRID_SHARES, GRIDS, WINDOW
 from .tokenizer import NULL, encode
 
 
-MIX = {"one": 0.29, "beside": 0.20, "above": 0.09, "sizes": 0.02, "three": 0.09, "count": 0.11, "word": 0.12, "eye": 0.06, "scene": 0.02}
+MIX = {"one": 0.32, "beside": 0.20, "above": 0.08, "sizes": 0.02, "three": 0.12, "count": 0.10, "word": 0.10, "eye": 0.04, "scene": 0.02}
 """How often each kind of picture is drawn; the painted sets need not have the same shares."""
 
 
