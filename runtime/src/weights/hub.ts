@@ -47,11 +47,7 @@ export async function readRepository(
   signal: AbortSignal,
 ): Promise<Repository> {
   const url = `${hub.url}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  const response = await openRemote(hub, url, { signal });
-  const text = await response.text().catch((error: unknown) => {
-    signal.throwIfAborted();
-    throw describeFailure(url, error);
-  });
+  const text = await readRemoteText(hub, url, signal);
   let document: HubModel;
   try {
     document = parseHubModel(JSON.parse(text));
@@ -148,6 +144,28 @@ export async function openRemote(
       if (error instanceof WeightsError || attempt === TRIES) throw describeFailure(url, error);
     }
     await sleep(waitMs, signal);
+  }
+}
+
+/**
+ * All of a short answer. One that breaks off or stops coming is asked for again.
+ * @throws WeightsError; the signal's reason
+ */
+async function readRemoteText(hub: Hub, url: string, signal: AbortSignal): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const idleMs = hub.idleMs ?? IDLE_MS;
+    const late = new AbortController();
+    const response = await openRemote(hub, url, { signal: AbortSignal.any([signal, late.signal]) });
+    const timer = setTimeout(() => late.abort(new Error(`its answer takes more than ${idleMs} ms`)), idleMs);
+    try {
+      return await response.text();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (attempt === TRIES) throw describeFailure(url, error);
+    } finally {
+      clearTimeout(timer);
+    }
+    await sleep((hub.retryMs ?? RETRY_MS) * 2 ** (attempt - 1), signal);
   }
 }
 

@@ -687,19 +687,25 @@ describe("a pull", () => {
     }
   });
 
-  test("says so when the hub's list breaks off", async () => {
+  test("asks again for a list that breaks off or stops coming, a few times", async () => {
+    let asked = 0;
     const breaking = createServer((_, response) => {
+      asked++;
       response.writeHead(200, { "content-length": "9000" });
-      response.write('{"siblings": [', () => response.destroy());
+      response.write('{"siblings": [', () => {
+        if (asked % 2 === 1) response.destroy();
+      });
     });
     await new Promise<void>((done) => breaking.listen(0, "127.0.0.1", done));
     try {
       const url = `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`;
       await assert.rejects(
-        pull("hf:a/b", { hub: hub({ url }) }),
+        pull("hf:a/b", { hub: hub({ url, idleMs: 200 }) }),
         says(/127\.0\.0\.1:\d+ cannot be reached: /, /network/),
       );
+      assert.equal(asked, 5);
     } finally {
+      breaking.closeAllConnections();
       breaking.close();
     }
   });
