@@ -11,12 +11,17 @@ import numpy as np
 import torch
 
 from .captions import caption
+from .model import FOUND
+from .places import all_places, places
 from .shapes import GRID_SHARES, GRIDS, WINDOW
-from .tokenizer import NULL, encode
+from .tokenizer import NULL, PAD, encode, look_up, split_words
 
 
 MIX = {"one": 0.32, "beside": 0.20, "above": 0.08, "sizes": 0.02, "three": 0.12, "count": 0.10, "word": 0.10, "eye": 0.04, "scene": 0.02}
 """How often each kind of picture is drawn; the painted sets need not have the same shares."""
+LINES = 0.5
+"""How often line drawings are drawn, of those that were painted: nothing is harder, and nothing asked for less."""
+PLACES = {place: number for number, place in enumerate(all_places())}
 
 
 class Latents:
@@ -25,6 +30,7 @@ class Latents:
     def __init__(self, work: str, run: str, names: list[str], labels: set[str] | None = None, mix: dict[str, float] = MIX):
         self.work, self.run, self.names, self.labels, self.mix = work, run, names, labels, mix
         self.seen: set[str] = set()
+        self.words_of: dict[str, np.ndarray] = {}
         self.pools: dict[tuple[int, int], Pool] = {}
         self.refresh()
 
@@ -49,8 +55,9 @@ class Latents:
         return sum(len(p.specs) for p in self.pools.values())
 
     def batches(self, size: int, vocabulary: dict[str, int], r: random.Random, drop: float = 0.1):
-        """Endless batches (latents, token ids, cover of the cells in 0..1) of one grid each; captions of similar length share a batch."""
-        queue: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        """Endless batches of one grid each: latents, token ids, cover of the cells in 0..1, and for the forms, which tokens name each thing
+        [B,FOUND,L] and where it stands [B,FOUND,places]. Captions of similar length share a batch."""
+        queue: list[tuple[np.ndarray, ...]] = []
         rng = np.random.default_rng(r.getrandbits(32))
         while True:
             if not queue:
@@ -63,11 +70,36 @@ class Latents:
                     chosen.sort(key=lambda pair: len(pair[0]))
                     for part in (chosen[k : k + size] for k in range(0, len(chosen), size)):
                         rows = [i for _, i in part]
-                        queue.append((pool.z[rows], padded([ids for ids, _ in part]), pool.covered[rows]))
+                        ids = padded([ids for ids, _ in part])
+                        specs = [pool.specs[i] for i in rows]
+                        queue.append((pool.z[rows], ids, pool.covered[rows], self.named(specs, ids, vocabulary), put(specs, ids, grid)))
                 r.shuffle(queue)
                 continue
-            z, ids, covered = queue.pop()
-            yield torch.from_numpy(z).float(), torch.from_numpy(ids), torch.from_numpy(covered).float() / 255
+            z, ids, covered, named, where = queue.pop()
+            yield torch.from_numpy(z).float(), torch.from_numpy(ids), torch.from_numpy(covered).float() / 255, torch.from_numpy(named), torch.from_numpy(where)
+
+    def named(self, specs: list[dict], ids: np.ndarray, vocabulary: dict[str, int]) -> np.ndarray:
+        out = np.zeros((len(specs), FOUND, ids.shape[1]), np.float32)
+        for row, spec in enumerate(specs):
+            for number, item in enumerate(spec.get("items", [])):
+                if item["label"] not in self.words_of:
+                    found = (look_up(word, vocabulary) for name in item["names"] for word in split_words(name))
+                    self.words_of[item["label"]] = np.array([i for i in found if i not in (None, PAD)])
+                out[row, number] = np.isin(ids[row], self.words_of[item["label"]])
+        return out
+
+
+def put(specs: list[dict], ids: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Where each thing of each picture stands; nowhere when the caption says nothing."""
+    out = np.zeros((len(specs), FOUND, len(PLACES)), np.float32)
+    for row, spec in enumerate(specs):
+        if ids[row, 0] == NULL:
+            continue
+        items = spec.get("items", [])
+        found = places(spec["kind"], spec.get("n", len(items)), grid)
+        for number, place in enumerate(found):
+            out[row, min(number, len(items) - 1), PLACES[place]] = 1
+    return out
 
 
 @dataclass
@@ -85,7 +117,7 @@ class Pool:
     def weigh(self, mix: dict[str, float]) -> None:
         kinds = [kind_of(s) for s in self.specs]
         number = Counter(kinds)
-        chance = np.array([mix[k] / number[k] for k in kinds])
+        chance = np.array([mix[k] / number[k] * (LINES if s.get("style") == "line" else 1) for k, s in zip(kinds, self.specs)])
         self.chance = chance / chance.sum()
 
 

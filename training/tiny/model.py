@@ -11,7 +11,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from .places import WHOLE, all_places
+from .places import HALF, WHOLE, all_places
 from .shapes import CHANNELS, SHORT_WORD, WINDOW
 from .tokenizer import LETTERS
 
@@ -43,8 +43,12 @@ LETTER_PLACES = 2 * SHORT_WORD - 1 + 15
 """How many places letters have: of short words, and of words up to eight letters."""
 LETTER_PARTS, GLYPH = 3, 96
 """Columns of cells that a letter can fill (left and right half of a large one, a small one), and features of one cell of a letter."""
-FOUND, FORM_SIDE = 3, 6
-"""How many things of a prompt are looked up, and the cells of a word's form per side."""
+FOUND = 3
+"""How many things of a prompt are looked up."""
+FORM_SIDE, HALF_SIDE = 6, 4
+"""Cells per side of a word's form for the largest size, and of the one for half of it. Both lie alike on the cells wherever they stand; for
+smaller sizes the first is made smaller."""
+FORM_CELLS = FORM_SIDE**2 + HALF_SIDE**2
 FIRST_LETTER = 4
 """Id of <c:A>; vocabulary.py gives the other letters the ids that follow."""
 
@@ -174,18 +178,18 @@ class Reader(nn.Module):
         self.finds = shape.form > 0
         if self.finds:
             self.finders = nn.Parameter(torch.randn(FOUND, shape.width) * 0.1)
-            self.forms = nn.Embedding(shape.words, FORM_SIDE**2 * shape.form)
-            nn.init.normal_(self.forms.weight, std=0.1)
+            self.forms = nn.Embedding(shape.words, FORM_CELLS * shape.form)
+            nn.init.normal_(self.forms.weight, std=0.3)
+
+    def look(self, queries: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """How much each query [Q,d] sees of each word: [B,Q,L]."""
+        return (queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4).softmax(-1)
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """[B, slots * d + FOUND * d + FOUND * FORM_SIDE² * form + LETTER_PLACES * letters] from words [B,L,d]."""
-
-        def look(queries: torch.Tensor) -> torch.Tensor:
-            return (queries @ hidden.transpose(1, 2) + (mask[:, None] - 1) * 1e4).softmax(-1)
-
-        parts = [norm(look(self.queries) @ hidden).flatten(1)]
+        """[B, slots * d + FOUND * d + FOUND * FORM_CELLS * form + LETTER_PLACES * letters] from words [B,L,d]."""
+        parts = [norm(self.look(self.queries, hidden, mask) @ hidden).flatten(1)]
         if self.finds:
-            shares = look(self.finders)
+            shares = self.look(self.finders, hidden, mask)
             parts += [norm(shares @ hidden).flatten(1), (shares @ self.forms(ids)).flatten(1)]
         which = (ids[..., None] == torch.arange(FIRST_LETTER, FIRST_LETTER + len(LETTERS), device=ids.device)).float()
         letters = which.sum(-1)
@@ -205,7 +209,7 @@ class Sketch(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         d = shape.width
-        of_forms = [FOUND * d, FOUND * FORM_SIDE**2 * shape.form] if shape.form else []
+        of_forms = [FOUND * d, FOUND * FORM_CELLS * shape.form] if shape.form else []
         self.read = [shape.slots * d, *of_forms, LETTER_PLACES * len(LETTERS)]
         self.places = nn.Linear(self.read[0], SKETCH * REACH * REACH)
         self.out = nn.Linear(SKETCH, d)
@@ -225,32 +229,42 @@ class Sketch(nn.Module):
 
 
 class Forms(nn.Module):
-    """What a thing looks like, cell by cell: every word has a form, FORM_SIDE cells a side, and the words say where it is put, out of all
-    places that draw.py knows. Large things have a cell of the form in each cell; in smaller ones, up to four of its cells meet in one, and
-    each of the four has features of its own. How the words say it (the style) weighs the features."""
+    """What a thing looks like, cell by cell: every word has two forms, and the words say where they are put, out of all places that draw.py
+    knows. Things of the two largest sizes have a cell of a form in each cell; in smaller ones, up to four of its cells meet in one, and each of
+    the four has features of its own. How the words say it (the style) weighs the features."""
 
     def __init__(self, shape: Shape):
         super().__init__()
         d, said, found = shape.width, shape.slots * shape.width, FOUND * shape.width
         spots = all_places()
+        self.number = len(spots)
         self.sizes = [sum(s[2] == size for s in spots) for size in sorted({s[2] for s in spots}, reverse=True)]
         self.choose = nn.ModuleList([nn.Linear(said + found, 192), nn.Linear(2, 192, bias=False), nn.Linear(192, FOUND * len(spots))])
         self.manner = nn.Linear(said, shape.form)
         self.outs = nn.ModuleList(nn.Linear(4 * shape.form, d, bias=False) for _ in self.sizes)
         nn.init.ones_(self.manner.bias)
-        nn.init.constant_(self.choose[2].bias, 0.05)
-        self.register_buffer("rows", torch.stack([spread_of_form(y, size) for _, y, size in spots]), persistent=False)
-        self.register_buffer("columns", torch.stack([spread_of_form(x, size) for x, _, size in spots]), persistent=False)
+        nn.init.constant_(self.choose[2].bias, -2.0)
+        self.halves = [number for number, spot in enumerate(spots) if spot[2] == HALF]
+        for name, which in (("rows", 1), ("columns", 0)):
+            self.register_buffer(name, torch.stack([spread_of_form(spot[which], spot[2]) for spot in spots]), persistent=False)
+
+    def choices(self, said: torch.Tensor, found: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
+        """Whether each thing stands at each place, as logits [B,FOUND,places]."""
+        into, of_grid, out = self.choose
+        hidden = F.gelu(into(torch.cat([said, found], 1)) + of_grid(reach), approximate="tanh")
+        return out(hidden).view(-1, FOUND, self.number)
 
     def forward(self, said: torch.Tensor, found: torch.Tensor, forms: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
         """Features [B,REACH,REACH,d]."""
-        into, of_grid, out = self.choose
-        hidden = F.gelu(into(torch.cat([said, found], 1)) + of_grid(reach), approximate="tanh")
-        chosen = out(hidden).view(-1, FOUND, len(self.rows)).transpose(1, 2)
-        form = forms.shape[1] // (FOUND * FORM_SIDE**2)
-        weighed = forms.view(-1, FOUND, FORM_SIDE**2, form) * self.manner(said)[:, None, None]
-        placed = (chosen @ weighed.flatten(2)).view(-1, len(self.rows), FORM_SIDE, FORM_SIDE * form)
-        tall = (self.rows @ placed).view(-1, len(self.rows), 2 * REACH, FORM_SIDE, form)
+        chosen = self.choices(said, found, reach).sigmoid().transpose(1, 2)
+        form = forms.shape[1] // (FOUND * FORM_CELLS)
+        weighed = forms.view(-1, FOUND, FORM_CELLS, form) * self.manner(said)[:, None, None]
+        whole, half = weighed.split([FORM_SIDE**2, HALF_SIDE**2], 2)
+        half = F.pad(half.view(-1, FOUND, HALF_SIDE, HALF_SIDE, form), (0, 0, 0, 2, 0, 2)).flatten(2)
+        first, last = self.halves[0], self.halves[-1] + 1
+        placed = torch.cat([chosen[:, :first] @ whole.flatten(2), chosen[:, first:last] @ half, chosen[:, last:] @ whole.flatten(2)], 1)
+        placed = placed.view(-1, self.number, FORM_SIDE, FORM_SIDE * form)
+        tall = (self.rows @ placed).view(-1, self.number, 2 * REACH, FORM_SIDE, form)
         wide = self.columns[:, None] @ tall  # [B, places, 2 * REACH, 2 * REACH, features]
         total = 0
         for part, map_out in zip(wide.split(self.sizes, 1), self.outs):
@@ -261,8 +275,14 @@ class Forms(nn.Module):
 
 def spread_of_form(centre: float, size: float) -> torch.Tensor:
     """How much of each cell of a form lies in each cell around the middle, along one side: 0..1 in [2 * REACH, FORM_SIDE]. Even and odd
-    cells of the form have rows of their own, as they may meet in one cell; those of the largest size never do."""
+    cells of the form have rows of their own, as they may meet in one cell; those of the two largest sizes never do."""
     spread, pitch = torch.zeros(REACH, 2, FORM_SIDE), size / WHOLE
+    if size == HALF:
+        first = round(centre + REACH / 2) - HALF_SIDE // 2
+        for cell in range(HALF_SIDE):
+            if 0 <= first + cell < REACH:
+                spread[first + cell, 0, cell] = 1
+        return spread.flatten(0, 1)
     for cell in range(FORM_SIDE):
         start = centre + (cell - FORM_SIDE / 2) * pitch
         for at in range(REACH):
@@ -357,6 +377,18 @@ class TextToLatents(nn.Module):
 
     def forward(self, latents, t, ids):
         return self.transformer(latents, t, *self.text(ids))
+
+    def placing_loss(self, hidden, pooled, mask, named, put, grid):
+        """Cross-entropies of what the forms are told: which words name each thing (`named` [B,FOUND,L], 0 or 1) and where it stands (`put`
+        [B,FOUND,places]) on a grid of (rows, columns). What trains the pictures alone finds neither: both would have to be right at once."""
+        reader, sketch = self.text.reader, self.transformer.sketch
+        seen = (reader.look(reader.finders, hidden, mask) * named).sum(-1)
+        known = named.amax(-1)
+        words = -(seen.clamp(min=1e-5).log() * known).sum() / known.sum().clamp(min=1)
+        said, found, *_ = pooled[:, self.transformer.shape.width :].split(sketch.read, 1)
+        reach = torch.tensor([(side - 1) / 8 for side in grid], device=pooled.device)
+        places = F.binary_cross_entropy_with_logits(sketch.forms.choices(said, found, reach), put, reduction="sum") / len(put)
+        return words + places
 
     def settings(self) -> dict:
         return asdict(self.transformer.shape)

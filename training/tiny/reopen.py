@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from .autoencoder import Decoder, Finish, FinishedDecoder
 from .export import ENCODER, Graph, graphs_of
-from .model import FORM_SIDE, Shape, TextToLatents
+from .model import FORM_CELLS, Shape, TextToLatents
 from .run import save_checkpoint
 
 
@@ -45,7 +45,7 @@ def main() -> None:
 def find_form(path: str, shape: Shape) -> int:
     """Features of each cell of a word's form, 0 when the words have none."""
     tables = [w.dims for w in onnx.load(path).graph.initializer if len(w.dims) == 2]
-    return next((columns // FORM_SIDE**2 for rows, columns in tables if rows == shape.words and columns > shape.width), 0)
+    return next((columns // FORM_CELLS for rows, columns in tables if rows == shape.words and columns > shape.width), 0)
 
 
 @torch.no_grad()

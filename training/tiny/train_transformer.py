@@ -96,7 +96,7 @@ def main() -> None:
     print(data.refresh(), "pictures", flush=True)
     weights = list(model.parameters())
     batches = data.batches(options.batch, vocabulary, random.Random(step))
-    run = torch.compile(model, dynamic=True) if options.compile else model
+    run = torch.compile(model.transformer, dynamic=True) if options.compile else model.transformer
     now = begun = time.time()
     saved, looked, losses = now, now, []
     stop = Stop()
@@ -109,10 +109,10 @@ def main() -> None:
             group["lr"] = options.rate * rate
         for group in adam.param_groups:
             group["lr"] = options.rate / 12 * rate * group["scale"]
-        z, ids, covered = (x.to(device) for x in next(batches))
+        z, ids, covered, named, put = (x.to(device) for x in next(batches))
         t = torch.sigmoid(torch.randn(len(z), device=device) * options.time_spread + options.time_mean)
         t = t * (torch.rand_like(t) > 0.05)
-        loss = accumulate(crew, weights, lambda *part: flow_loss(run, *part, options.objects), (z, t, ids, covered), options.piece)
+        loss = accumulate(crew, weights, lambda *part: flow_loss(model, run, *part, options.objects), (z, t, ids, covered, named, put), options.piece)
         torch.nn.utils.clip_grad_norm_([p for p in weights if id(p) not in chosen], 1.0)
         muon.step(crew=crew)
         adam.step()
@@ -138,13 +138,20 @@ def main() -> None:
     table(average, batches)
 
 
-def flow_loss(model, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, covered: torch.Tensor, objects: float) -> torch.Tensor:
-    """Squared error of the network's raw output, of unit variance at every time; cells of objects weigh `1 + objects` times as much."""
+PLACING = 0.1
+"""Weight of the loss that teaches the forms their places."""
+
+
+def flow_loss(model, transformer, z, t, ids, covered, named, put, objects: float) -> torch.Tensor:
+    """Squared error of the network's raw output, of unit variance at every time; cells of objects weigh `1 + objects` times as much. And what
+    teaches the forms their places."""
     time_ = t.view(-1, 1, 1, 1)
-    clean = model(time_ * z + (1 - time_) * torch.randn_like(z), t, ids)
+    read = model.text(ids)
+    clean = transformer(time_ * z + (1 - time_) * torch.randn_like(z), t, *read)
     weight = (t.square() + (1 - t).square()) / (1 - t).clamp(min=0.02).square()
     cells = (1 + objects * covered) / (1 + 0.4 * objects)
-    return (weight * ((clean - z).square().mean(1) * cells).flatten(1).mean(1)).mean()
+    loss = (weight * ((clean - z).square().mean(1) * cells).flatten(1).mean(1)).mean()
+    return loss + PLACING * model.placing_loss(*read, named, put, z.shape[2:])
 
 
 def restore(model: torch.nn.Module, saved: dict) -> None:
@@ -180,7 +187,7 @@ def look(model, vocabulary: dict[str, int], folder: str, name: str) -> None:
 @torch.no_grad()
 def table(model, batches, times: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)) -> None:
     """Error of the clean prediction with the right caption, a wrong one and none: where captions matter, training must spend time."""
-    z, ids, _ = next(batches)
+    z, ids, *_ = next(batches)
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
     null = torch.zeros_like(ids)
     null[:, 0] = NULL
