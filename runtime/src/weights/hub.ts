@@ -117,11 +117,36 @@ const LONGEST_WAIT_MS = 60_000;
  * again; 200, 206 and 416 are for the caller.
  * @throws WeightsError for every other answer; the signal's reason
  */
-export async function openRemote(
+export function openRemote(
   hub: Hub,
   url: string,
-  { signal, headers = {} }: { readonly signal: AbortSignal; readonly headers?: Record<string, string> },
+  options: { readonly signal: AbortSignal; readonly headers?: Record<string, string> },
 ): Promise<Response> {
+  return ask(hub, url, { ...options, take: async (response) => response });
+}
+
+/** All of a short answer: one that breaks off or stops coming is asked for again, too. @throws as `openRemote` does */
+function readRemoteText(hub: Hub, url: string, signal: AbortSignal): Promise<string> {
+  const idleMs = hub.idleMs ?? IDLE_MS;
+  const take = async (response: Response, giveUp: (reason: Error) => void): Promise<string> => {
+    const timer = setTimeout(() => giveUp(new Error(`its answer takes more than ${idleMs} ms`)), idleMs);
+    try {
+      return await response.text();
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return ask(hub, url, { signal, take });
+}
+
+interface Question<T> {
+  readonly signal: AbortSignal;
+  readonly headers?: Record<string, string>;
+  /** What is made of an answer, within the try that it belongs to; `giveUp` ends the answer. */
+  readonly take: (response: Response, giveUp: (reason: Error) => void) => Promise<T>;
+}
+
+async function ask<T>(hub: Hub, url: string, { signal, headers = {}, take }: Question<T>): Promise<T> {
   if (hub.isOffline)
     throw new WeightsError(`Offline mode is on, so ${url} is not fetched.`, {
       next: [
@@ -132,9 +157,10 @@ export async function openRemote(
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     let waitMs = Math.min((hub.retryMs ?? RETRY_MS) * 2 ** (attempt - 1), LONGEST_WAIT_MS);
+    const late = new AbortController();
     try {
-      const response = await follow(hub, url, headers, signal);
-      if (response.ok || response.status === 416) return response;
+      const response = await follow(hub, url, headers, AbortSignal.any([signal, late.signal]));
+      if (response.ok || response.status === 416) return await take(response, (reason) => late.abort(reason));
       const isPassing = response.status === 429 || response.status >= 500;
       if (!isPassing || attempt === TRIES) throw await describeAnswer(hub, url, response);
       waitMs = readRetryAfter(response) ?? waitMs;
@@ -144,28 +170,6 @@ export async function openRemote(
       if (error instanceof WeightsError || attempt === TRIES) throw describeFailure(url, error);
     }
     await sleep(waitMs, signal);
-  }
-}
-
-/**
- * All of a short answer. One that breaks off or stops coming is asked for again.
- * @throws WeightsError; the signal's reason
- */
-async function readRemoteText(hub: Hub, url: string, signal: AbortSignal): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    const idleMs = hub.idleMs ?? IDLE_MS;
-    const late = new AbortController();
-    const response = await openRemote(hub, url, { signal: AbortSignal.any([signal, late.signal]) });
-    const timer = setTimeout(() => late.abort(new Error(`its answer takes more than ${idleMs} ms`)), idleMs);
-    try {
-      return await response.text();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (attempt === TRIES) throw describeFailure(url, error);
-    } finally {
-      clearTimeout(timer);
-    }
-    await sleep((hub.retryMs ?? RETRY_MS) * 2 ** (attempt - 1), signal);
   }
 }
 
