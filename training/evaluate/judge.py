@@ -2,7 +2,6 @@
 
 python -m evaluate.judge --work W --modules M --stages 1     (prints a table and writes <work>/evaluate/figures.json)"""
 
-import argparse
 import json
 import os
 import random
@@ -15,6 +14,7 @@ from PIL import Image
 
 from tiny import captions
 from tiny.draw import STYLES, Painter
+from tiny.options import parser_with
 from tiny.pictures import Pictures, to_tensor
 from tiny.places import places
 from tiny.preview_data import sheet
@@ -40,17 +40,12 @@ class Recogniser(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--stages", default="1")
-    parser.add_argument("--sets", default="core", help="pictures that the training saw, for the distance to the nearest")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_with("work", "modules", "stages", "threads", "sets")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     folder = os.path.join(options.work, "evaluate")
-    painter = Painter(options.work, options.modules, tuple(map(int, options.stages.split(","))))
+    painter = Painter(options.work, options.modules, options.stages)
     labels = [c["label"] for c in painter.concepts]
     recogniser = load_recogniser(folder, painter, labels)
     with open(os.path.join(folder, "prompts.json"), encoding="utf-8") as file:
@@ -67,7 +62,7 @@ def main() -> None:
             **trios(recogniser, labels, rows, pictures),
             **counts(rows, pictures),
             **letters(painter, rows, pictures),
-            **nearest(options.work, options.sets.split(","), rows, pictures),
+            **nearest(options.work, options.sets, rows, pictures),
             **diversity(rows, pictures),
         }
     figures["share"] = {k: round(figures["model"][k] / max(figures["true renderings"][k], 1e-9), 3) for k in ("object top-1", "object top-5")}

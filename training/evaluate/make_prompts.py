@@ -2,13 +2,13 @@
 
 python -m evaluate.make_prompts --work W --modules M --stages 1 --count 1000     (writes <work>/evaluate/prompts.json)"""
 
-import argparse
 import json
 import os
 import random
 
 from tiny.captions import caption
 from tiny.draw import Painter
+from tiny.options import parser_with
 
 SHARES = {"one": 0.40, "paint": 0.20, "beside": 0.14, "three": 0.06, "count": 0.12, "word": 0.10, "eye": 0.04}
 """Kinds of prompts; "paint" is one object in a colour that it never had in training."""
@@ -17,13 +17,10 @@ REPEATED, SEEDS = 30, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--stages", default="1")
+    parser = parser_with("work", "modules", "stages")
     parser.add_argument("--count", type=int, default=1000)
     options = parser.parse_args()
-    painter = Painter(options.work, options.modules, tuple(map(int, options.stages.split(","))))
+    painter = Painter(options.work, options.modules, options.stages)
     r = random.Random("evaluate")
     rows = []
     for kind, share in SHARES.items():

@@ -2,7 +2,6 @@
 
 python -m tiny.encode_latents --work W --sets core     (finished parts are kept)"""
 
-import argparse
 import glob
 import os
 
@@ -10,24 +9,21 @@ import numpy as np
 import torch
 
 from .autoencoder import Encoder
+from .options import parser_with
 from .pictures import Pictures, to_tensor
 from .run import device_of
 
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
-    parser.add_argument("--threads", type=int, default=2)
+    parser = parser_with("work", "run", "sets", "threads")
     parser.add_argument("--parts", type=int, default=10**6, help="encode at most this many parts")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = device_of()
     encoder = Encoder().to(device)
     encoder.load_state_dict(torch.load(os.path.join(options.work, options.run, "encoder.pt"), map_location=device))
-    pictures = Pictures(options.work, options.sets.split(","))
+    pictures = Pictures(options.work, options.sets)
     for path, (pixels, _, _) in list(pictures.parts.items())[: options.parts]:
         folder = os.path.join(options.work, options.run, "latents", os.path.basename(os.path.dirname(path)))
         os.makedirs(folder, exist_ok=True)

@@ -2,7 +2,6 @@
 
 python -m tiny.export --work W --modules M --stages 1 --out ../models/tiny"""
 
-import argparse
 import hashlib
 import json
 import os
@@ -15,8 +14,9 @@ import torch
 
 from .autoencoder import Decoder, Finish, FinishedDecoder
 from .draw import Painter
-from .model import Shape, TextToLatents
+from .model import TextToLatents, open_trained
 from .onnx_files import save, store_as_bytes, store_as_half
+from .options import parser_with
 from .shapes import CELL, CHANNELS, GRIDS, SHARPER, WINDOW
 from .tokenizer import MAX_LETTERS, NULL, PAD, encode
 from .upscaler import FACTOR, Upscaler
@@ -37,11 +37,7 @@ NAMES = ["text.onnx", "transformer.onnx", "vae_decoder.onnx", "upscaler.onnx"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--stages", default="1")
+    parser = parser_with("work", "modules", "run", "stages")
     parser.add_argument("--out", required=True)
     parser.add_argument("--shift", type=float, default=2.0)
     parser.add_argument("--slope", type=float, default=0.8, help="guidance weight per unit of guidance_scale above 1")
@@ -50,9 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
     folder = os.path.join(options.work, options.run)
-    state = torch.load(os.path.join(folder, "transformer.pt"), map_location="cpu")
-    model = TextToLatents(Shape(**state["settings"])).eval()
-    model.load_state_dict(state["average"])
+    model, words = open_trained(os.path.join(folder, "transformer.pt"))
     decoder = FinishedDecoder(Decoder(), Finish()).eval()
     decoder.decoder.load_state_dict(torch.load(os.path.join(folder, "decoder.pt"), map_location="cpu")["average"])
     decoder.finish.load_state_dict(torch.load(os.path.join(folder, "finish.pt"), map_location="cpu")["average"])
@@ -60,7 +54,7 @@ def main() -> None:
     if os.path.exists(source):  # otherwise the upscaler in the folder stays
         upscaler = Upscaler().eval()
         upscaler.load_state_dict(torch.load(source, map_location="cpu")["model"])
-    vocabulary = learned_vocabulary(options, state["words"])
+    vocabulary = learned_vocabulary(options, words)
     with open(os.path.join(options.out, "vocab.json"), "w", encoding="utf-8") as file:
         json.dump(vocabulary, file, ensure_ascii=False, separators=(",", ":"))
     export_graphs(options.out, graphs_of(model, decoder, upscaler))
@@ -71,7 +65,7 @@ def main() -> None:
 
 def learned_vocabulary(options, words: dict[str, int]) -> dict[str, int]:
     """Only words of the trained stages: a word without training would disturb the picture more than its absence."""
-    concepts = Painter(options.work, options.modules, tuple(map(int, options.stages.split(",")))).concepts
+    concepts = Painter(options.work, options.modules, options.stages).concepts
     known = build_vocabulary(concepts)
     return dict(sorted(with_synonyms({w: words[w] for w in known}).items()))
 

@@ -2,7 +2,6 @@
 
 python -m tiny.fit_encoder --work W --sets core     (writes <work>/<run>/encoder.pt)"""
 
-import argparse
 import os
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from .autoencoder import Encoder
+from .options import parser_with
 from .pictures import Pictures
 from .run import save_checkpoint
 from .shapes import CELL
@@ -20,13 +20,10 @@ steps; at 1 it weighs as much as the colours and has to be learned as early."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
+    parser = parser_with("work", "run", "sets")
     parser.add_argument("--pictures", type=int, default=2000)
     options = parser.parse_args()
-    pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(0)
+    pictures, rng = Pictures(options.work, options.sets), np.random.default_rng(0)
     cells = []
     for _ in range(options.pictures // 50):
         x = F.pixel_unshuffle(pictures.batch(50, rng), CELL).permute(0, 2, 3, 1).flatten(0, 2)

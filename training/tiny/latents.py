@@ -79,6 +79,7 @@ class Latents:
             yield torch.from_numpy(z).float(), torch.from_numpy(ids), torch.from_numpy(covered).float() / 255, torch.from_numpy(named), torch.from_numpy(where)
 
     def named(self, specs: list[dict], ids: np.ndarray, vocabulary: dict[str, int]) -> np.ndarray:
+        """Which tokens of each caption name each thing of its picture."""
         out = np.zeros((len(specs), FOUND, ids.shape[1]), np.float32)
         for row, spec in enumerate(specs):
             for number, item in enumerate(spec.get("items", [])):

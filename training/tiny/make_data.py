@@ -5,23 +5,20 @@ Each part is one grid: <work>/data/<name>/<part>.bin (RGB bytes), <part>.objects
 <part>.jsonl (one specification per line). Finished parts
 are kept, so the command can be repeated or run with a larger count. Several processes can share the work (--share 0/2, 1/2)."""
 
-import argparse
 import json
 import os
 import random
 
 from .draw import Painter
+from .options import parser_with
 from .shapes import GRID_SHARES, GRIDS
 
 PART = 2000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
+    parser = parser_with("work", "modules", "stages")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--stages", default="1")
     parser.add_argument("--count", type=int, default=48000)
     parser.add_argument("--share", default="0/1")
     parser.add_argument("--kinds", help="these kinds alone, in equal shares (see KINDS in draw.py)")
@@ -30,7 +27,7 @@ def main() -> None:
     mine, shares = map(int, options.share.split("/"))
     folder = os.path.join(options.work, "data", options.name)
     os.makedirs(folder, exist_ok=True)
-    painter = Painter(options.work, options.modules, tuple(map(int, options.stages.split(","))))
+    painter = Painter(options.work, options.modules, options.stages)
     for part in range(mine, -(-options.count // PART), shares):
         base = os.path.join(folder, f"{part:04d}")
         if os.path.exists(base + ".jsonl"):

@@ -4,7 +4,6 @@ python -m tiny.make_sharp --work W --modules M --run run1 --sets core --stages 1
 Writes <work>/<run>/sharp/<part>.npy (predicted latents) and <part>.bin (RGB bytes, four times the size of the cells), one grid to a
 part. Finished parts are kept."""
 
-import argparse
 import os
 import random
 
@@ -14,7 +13,8 @@ import torch
 from .captions import caption
 from .draw import Painter
 from .latents import Latents, padded
-from .model import Shape, TextToLatents
+from .model import open_trained
+from .options import parser_with
 from .shapes import GRID_SHARES, GRIDS, SHARPER, WINDOW
 from .tokenizer import encode
 from .vocabulary import with_synonyms
@@ -26,24 +26,17 @@ TIMES = (0.15, 0.95)
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
-    parser.add_argument("--stages", default="1")
+    parser = parser_with("work", "modules", "run", "sets", "stages")
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     folder = os.path.join(options.work, options.run)
     os.makedirs(os.path.join(folder, "sharp"), exist_ok=True)
-    state = torch.load(os.path.join(folder, "transformer.pt"), map_location="cpu")
-    model = TextToLatents(Shape(**state["settings"])).eval()
-    model.load_state_dict(state["average"])
-    vocabulary = with_synonyms(state["words"])
-    painter = Painter(options.work, options.modules, tuple(map(int, options.stages.split(","))))
-    pools = Latents(options.work, options.run, options.sets.split(","), set(painter.by_label)).pools
+    model, words = open_trained(os.path.join(folder, "transformer.pt"))
+    vocabulary = with_synonyms(words)
+    painter = Painter(options.work, options.modules, options.stages)
+    pools = Latents(options.work, options.run, options.sets, set(painter.by_label)).pools
     for part in range(-(-options.count // PART)):
         base = os.path.join(folder, "sharp", f"{part:04d}")
         if os.path.exists(base + ".npy"):

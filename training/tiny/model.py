@@ -392,3 +392,24 @@ class TextToLatents(nn.Module):
 
     def settings(self) -> dict:
         return asdict(self.transformer.shape)
+
+
+def restore(model: nn.Module, saved: dict) -> None:
+    """Loads weights; a longer vocabulary keeps the rows it already had, and layers of another shape start anew."""
+    own = model.state_dict()
+    for name, value in saved.items():
+        if name not in own:
+            continue
+        if own[name].shape == value.shape:
+            own[name].copy_(value)
+        elif own[name].shape[1:] == value.shape[1:]:
+            rows = min(len(value), len(own[name]))
+            own[name][:rows].copy_(value[:rows])
+
+
+def open_trained(path: str, device: torch.device | str = "cpu") -> tuple[TextToLatents, dict[str, int]]:
+    """The averaged network of a checkpoint, for use and not for training, and its words."""
+    state = torch.load(path, map_location=device)
+    model = TextToLatents(Shape(**state["settings"])).to(device).eval().requires_grad_(False)
+    model.load_state_dict(state["average"])
+    return model, state["words"]

@@ -1,6 +1,5 @@
 """A sheet of training pictures with their captions, to look at: python -m tiny.preview_data --work W --modules M --out sheet.png"""
 
-import argparse
 import random
 import time
 
@@ -9,6 +8,7 @@ from PIL import Image
 
 from .captions import caption
 from .draw import Painter
+from .options import parser_with
 from .shapes import GRIDS
 
 
@@ -22,9 +22,7 @@ def sheet(pictures: list[np.ndarray], columns: int) -> Image.Image:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
+    parser = parser_with("work", "modules")
     parser.add_argument("--out", required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

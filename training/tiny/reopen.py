@@ -4,7 +4,6 @@ python -m tiny.reopen --work W --run run2
 Writes <work>/<run>/transformer.pt, decoder.pt, finish.pt and encoder.pt. The shipped weights are rounded (int8, float16), which the first minutes
 of training mend."""
 
-import argparse
 import json
 import os
 import tempfile
@@ -17,12 +16,12 @@ from onnx import numpy_helper
 from .autoencoder import Decoder, Finish, FinishedDecoder
 from .export import ENCODER, Graph, graphs_of
 from .model import FORM_CELLS, Shape, TextToLatents
+from .options import parser_with
 from .run import save_checkpoint
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
+    parser = parser_with("work")
     parser.add_argument("--run", required=True)
     parser.add_argument("--from", dest="source", default=os.path.join(os.path.dirname(__file__), "../../models/tiny"))
     options = parser.parse_args()

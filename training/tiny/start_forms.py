@@ -5,7 +5,6 @@ Reads <work>/<run>/transformer.pt and writes <work>/<out>/transformer.pt. A form
 less what all things have in common; where a name has several words, each has its part. The network sees forms as it
 sees latents."""
 
-import argparse
 import os
 from collections import defaultdict
 from itertools import islice
@@ -15,11 +14,11 @@ import torch
 
 from .draw import Painter
 from .latents import Latents
-from .model import FORM_SIDE, HALF_SIDE, REACH, Shape, TextToLatents, spread_of_form
+from .model import FORM_SIDE, HALF_SIDE, REACH, Shape, TextToLatents, restore, spread_of_form
+from .options import parser_with
 from .places import HALF, WHOLE, all_places, places
 from .run import save_checkpoint
 from .tokenizer import PAD, look_up, split_words
-from .train_transformer import restore
 from .vocabulary import with_synonyms
 
 STRENGTH = 0.5
@@ -28,17 +27,12 @@ RIDGE = 0.05
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
-    parser.add_argument("--stages", default="1")
+    parser = parser_with("work", "modules", "run", "sets", "stages")
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     state = torch.load(os.path.join(options.work, options.run, "transformer.pt"), map_location="cpu")
-    concepts = Painter(options.work, options.modules, tuple(map(int, options.stages.split(",")))).concepts
-    pools = Latents(options.work, options.run, options.sets.split(","), {c["label"] for c in concepts}).pools
+    concepts = Painter(options.work, options.modules, options.stages).concepts
+    pools = Latents(options.work, options.run, options.sets, {c["label"] for c in concepts}).pools
     found = {size: seen_at(pools, size, side) for size, side in ((WHOLE, FORM_SIDE), (HALF, HALF_SIDE))}
     means = {label: np.concatenate([found[WHOLE][label], found[HALF][label]]) for label in found[WHOLE]}
     vocabulary = with_synonyms(state["words"])

@@ -4,7 +4,6 @@ python -m tiny.train_decoder --work W --sets core --minutes 15
 It needs the encoder alone. With `--polish` half of each batch are latents as the trained transformer predicts them from half-noisy ones:
 the decoder learns to repair that network's own errors, such as seams between cells. `--minutes` counts over every resumption."""
 
-import argparse
 import os
 import random
 
@@ -16,7 +15,8 @@ from .autoencoder import Decoder, Encoder, picture_loss
 from .captions import caption
 from .crew import Crew
 from .latents import padded
-from .model import Shape, TextToLatents
+from .model import open_trained
+from .options import parser_with
 from .pictures import Pictures, to_bytes
 from .pixel_training import PixelTraining
 from .preview_data import sheet
@@ -27,15 +27,11 @@ from .vocabulary import with_synonyms
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
+    parser = parser_with("work", "run", "sets", "threads")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=0.015, help="Muon's rate; AdamW's is a twelfth of it")
     parser.add_argument("--noise", type=float, default=0.25, help="largest noise added to latents")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--polish", help="checkpoint of a transformer")
     parser.add_argument("--from", dest="source", help="checkpoint whose correction to start from when the run has none")
     options = parser.parse_args()
@@ -51,15 +47,13 @@ def main() -> None:
         decoder.start_from(encoder)
     matrices = [p for p in decoder.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 64]
     training = PixelTraining("decoder", decoder, path, matrices, options.rate, crew)
-    pictures, rng = Pictures(options.work, options.sets.split(",")), np.random.default_rng(training.step)
-    held = Pictures(options.work, [options.sets.split(",")[-1]]).batch(24, np.random.default_rng(1)).to(device)
+    pictures, rng = Pictures(options.work, options.sets), np.random.default_rng(training.step)
+    held = Pictures(options.work, [options.sets[-1]]).batch(24, np.random.default_rng(1)).to(device)
 
     model, vocabulary, r = None, {}, random.Random(training.step)
     if options.polish:
-        trained = torch.load(options.polish, map_location=device)
-        model = TextToLatents(Shape(**trained["settings"])).to(device).eval().requires_grad_(False)
-        model.load_state_dict(trained["average"])
-        vocabulary = with_synonyms(trained["words"])
+        model, words = open_trained(options.polish, device)
+        vocabulary = with_synonyms(words)
 
     def loss_of(x: torch.Tensor, z: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         noisy = z + torch.rand(len(z), 1, 1, 1, device=device) * options.noise * torch.randn_like(z)

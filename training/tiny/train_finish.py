@@ -2,7 +2,6 @@
 
 python -m tiny.train_finish --work W --run run1 --minutes 20     (`--minutes` counts over every resumption)"""
 
-import argparse
 import glob
 import os
 
@@ -11,6 +10,7 @@ import torch
 
 from .autoencoder import Decoder, Finish, picture_loss
 from .crew import Crew
+from .options import parser_with
 from .pictures import to_bytes, to_tensor
 from .pixel_training import PixelTraining
 from .preview_data import sheet
@@ -44,13 +44,10 @@ class Pairs:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--run", default="run1")
+    parser = parser_with("work", "run", "threads")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=0.012, help="Muon's rate; AdamW's is a twelfth of it")
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     device = device_of()
     crew = Crew(options.threads if device.type == "cpu" else 1)

@@ -4,7 +4,6 @@ python -m tiny.train_transformer --work W --modules M --sets core --stages 1 --m
 `--minutes` counts over every resumption, without pauses of the process. To go on after the end of a run, raise it and give
 --restart-schedule."""
 
-import argparse
 import copy
 import math
 import os
@@ -18,8 +17,9 @@ from .autoencoder import Decoder, Encoder
 from .crew import Crew, accumulate
 from .draw import Painter
 from .latents import Latents
-from .model import Shape, TextToLatents
+from .model import Shape, TextToLatents, restore
 from .muon import Muon
+from .options import parser_with
 from .pictures import to_bytes
 from .preview_data import sheet
 from .run import Stop, device_of, save_checkpoint
@@ -39,12 +39,7 @@ LOOK = [
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--modules", required=True)
-    parser.add_argument("--run", default="run1")
-    parser.add_argument("--sets", default="core")
-    parser.add_argument("--stages", default="1")
+    parser = parser_with("work", "modules", "run", "sets", "stages", "threads")
     parser.add_argument("--minutes", type=float, default=75)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--objects", type=float, default=2, help="how much more than the background a cell of an object weighs")
@@ -53,7 +48,6 @@ def main() -> None:
     parser.add_argument("--flat", type=float, default=0.4, help="share of the run at full rate, then linear to 3 %%")
     parser.add_argument("--time-mean", type=float, default=-1.1, help="logit-normal density of the training times")
     parser.add_argument("--time-spread", type=float, default=1.3)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--piece", type=int, default=8, help="rows of a batch that one thread takes at a time")
     parser.add_argument("--from", dest="source", help="checkpoint to start from when the run has none")
     parser.add_argument("--compile", action="store_true")
@@ -67,7 +61,7 @@ def main() -> None:
     path = os.path.join(folder, "transformer.pt")
     source = path if os.path.exists(path) else options.source
     state = torch.load(source, map_location=device) if source else None
-    concepts = Painter(options.work, options.modules, tuple(map(int, options.stages.split(",")))).concepts
+    concepts = Painter(options.work, options.modules, options.stages).concepts
     words = build_vocabulary(concepts, state and state["words"])
     vocabulary = with_synonyms(words)
     model = TextToLatents(Shape(words=max(words.values()) + 1)).to(device)
@@ -92,7 +86,7 @@ def main() -> None:
         if options.restart_schedule:
             start = spent
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(words)} words, {len(concepts)} concepts, {spent / 60:.1f} min so far", flush=True)
-    data = Latents(options.work, options.run, options.sets.split(","), {c["label"] for c in concepts})
+    data = Latents(options.work, options.run, options.sets, {c["label"] for c in concepts})
     print(data.refresh(), "pictures", flush=True)
     weights = list(model.parameters())
     batches = data.batches(options.batch, vocabulary, random.Random(step))
@@ -152,19 +146,6 @@ def flow_loss(model, transformer, z, t, ids, covered, named, put, objects: float
     cells = (1 + objects * covered) / (1 + 0.4 * objects)
     loss = (weight * ((clean - z).square().mean(1) * cells).flatten(1).mean(1)).mean()
     return loss + PLACING * model.placing_loss(*read, named, put, z.shape[2:])
-
-
-def restore(model: torch.nn.Module, saved: dict) -> None:
-    """Loads weights; a longer vocabulary keeps the rows it already had, and layers of another shape start anew."""
-    own = model.state_dict()
-    for name, value in saved.items():
-        if name not in own:
-            continue
-        if own[name].shape == value.shape:
-            own[name].copy_(value)
-        elif own[name].shape[1:] == value.shape[1:]:
-            rows = min(len(value), len(own[name]))
-            own[name][:rows].copy_(value[:rows])
 
 
 def save(path, model, average, muon, adam, words, spent, start, step, seen) -> None:

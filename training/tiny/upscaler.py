@@ -2,7 +2,6 @@
 
 python -m tiny.upscaler --work W --minutes 8     (writes <work>/<run>/upscaler.pt)"""
 
-import argparse
 import json
 import os
 import random
@@ -13,6 +12,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from .options import parser_with
 from .run import device_of, save_checkpoint
 
 FACTOR = 4
@@ -75,11 +75,8 @@ def shrink(x: torch.Tensor, r: random.Random) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--run", default="run1")
+    parser = parser_with("work", "run", "threads")
     parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
