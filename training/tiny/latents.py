@@ -33,6 +33,8 @@ class Latents:
         self.words_of: dict[str, np.ndarray] = {}
         self.pools: dict[tuple[int, int], Pool] = {}
         self.refresh()
+        if not self.pools:
+            raise SystemExit(f"No latents of {', '.join(names)} in {os.path.join(work, run)}: run encode_latents with the same --run and --sets.")
 
     def refresh(self) -> int:
         """Loads parts that were encoded since; returns how many pictures there are."""

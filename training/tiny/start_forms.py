@@ -34,7 +34,7 @@ def main() -> None:
     concepts = Painter(options.work, options.modules, options.stages).concepts
     pools = Latents(options.work, options.run, options.sets, {c["label"] for c in concepts}).pools
     found = {size: seen_at(pools, size, side) for size, side in ((WHOLE, FORM_SIDE), (HALF, HALF_SIDE))}
-    means = {label: np.concatenate([found[WHOLE][label], found[HALF][label]]) for label in found[WHOLE]}
+    means = {label: np.concatenate([found[WHOLE][label], found[HALF][label]]) for label in found[WHOLE].keys() & found[HALF].keys()}
     vocabulary = with_synonyms(state["words"])
     forms = torch.from_numpy(forms_of_words(concepts, means, vocabulary, max(state["words"].values()) + 1)).float()
     maps = {size: torch.from_numpy(smaller(pools, means, size)).float() for size in {place[2] for place in all_places()} - {WHOLE, HALF}}
@@ -84,7 +84,8 @@ def smaller(pools: dict, means: dict[str, np.ndarray], size: float, most: int = 
     """The linear map [4 * channels, channels] that best makes cells of this size from cells of the largest one. Latents are linear in pixels, and
     so is making a picture smaller."""
     given, wanted = [], []
-    for z, label, y, x in islice(plain_things(pools, size), most):
+    known = (thing for thing in plain_things(pools, size) if thing[1] in means)
+    for z, label, y, x in islice(known, most):
         rows, columns = z.shape[1:]
         form = means[label][: FORM_SIDE**2 * len(z)].reshape(FORM_SIDE, FORM_SIDE, -1)
         down, across = (spread_of_form(v - n / 2, size).numpy().reshape(REACH, 2, FORM_SIDE) for v, n in ((y, rows), (x, columns)))
