@@ -173,8 +173,10 @@ async function saveFiles(
 
 /** Whether the name promises another kind of file than it holds. */
 function isAnotherKind(path: string, { extension }: OutputFile): boolean {
-  const promised = extname(path).toLowerCase().replace(".jpeg", ".jpg");
-  return extension !== ".bin" && promised !== extension.toLowerCase().replace(".jpeg", ".jpg");
+  const [promised, held] = [extname(path), extension].map((end) =>
+    end.toLowerCase().replace(".jpeg", ".jpg"),
+  );
+  return held !== ".bin" && promised !== held;
 }
 
 /**
