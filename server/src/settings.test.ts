@@ -64,6 +64,16 @@ for (const [environment, message] of REFUSED) {
   });
 }
 
+test("a hub may be any https address, and on this machine an http one", () => {
+  for (const SLUICE_HUB of [
+    "https://mirror.example.org",
+    "http://localhost:9/hub",
+    "http://127.8.0.1:9",
+    "http://[::1]:9",
+  ])
+    assert.equal(parseSettings({ SLUICE_HUB }).hubUrl, SLUICE_HUB);
+});
+
 test("every setting has one row, one variable with the prefix, and a sentence of help", () => {
   const names = SETTINGS.map((row) => row.name);
   assert.equal(new Set(names).size, names.length);

@@ -1,3 +1,5 @@
+import { isLoopbackHost } from "./loopback-host.ts";
+
 /**
  * Every setting in one table: it feeds the parser, `--help` and the reference page. Settings are read once, at
  * the edge, into one frozen object. Nothing else reads the environment.
@@ -373,9 +375,8 @@ function parseQuantity(
 
 function isHub(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url?.hostname ?? "");
-  const hasPassword = url?.username !== "" || url.password !== "";
-  return !hasPassword && (url.protocol === "https:" || (url.protocol === "http:" && isHere));
+  if (url === undefined || url.username !== "" || url.password !== "") return false;
+  return url.protocol === "https:" || (url.protocol === "http:" && isLoopbackHost(url.hostname));
 }
 
 function isOrigin(text: string): boolean {

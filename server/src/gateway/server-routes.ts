@@ -1,4 +1,4 @@
-import ipaddr from "ipaddr.js";
+import { isLoopbackHost } from "../loopback-host.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Connection } from "./call.ts";
 import type { GatewayContext } from "./context.ts";
@@ -41,14 +41,10 @@ export interface ServerCall {
 function isFromThisMachine(request: Request, url: URL, connection: Connection): boolean {
   const telling = ["origin", "sec-fetch-site", "x-forwarded-for", "x-forwarded-host", "forwarded", "via"];
   return (
-    isLoopback(connection.remoteAddress ?? "") &&
-    (url.hostname === "localhost" || isLoopback(url.hostname.replace(/^\[|\]$/g, ""))) &&
+    isLoopbackHost(connection.remoteAddress ?? "") &&
+    isLoopbackHost(url.hostname) &&
     !telling.some((name) => request.headers.has(name))
   );
-}
-
-function isLoopback(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === "loopback";
 }
 
 type ServerRoute = (context: GatewayContext, respond: Respond) => Promise<Response>;
