@@ -195,13 +195,14 @@ word text letters painted brush strokes written landscape empty place line sketc
 
 SILENT = set("""a an the of at in by to is it its are was were be been being am i you he she we they me my your his her our their this
 that these those there here as for from into onto out off so very really just please would like want see show make draw create
-picture image full day deep falling floating among""".split())
-"""Words that say nothing about the picture: they are left out, and nobody is told."""
+picture image full day deep falling floating among whole standing sitting getting tall playing""".split())
+"""Words that say nothing about the picture: they are left out, and nobody is told. Names of things may hold them (sitting person), but people
+say them of everything, and a model that knows them draws that thing beside what was asked for."""
 
 SYNONYMS = {
     "grey": "gray", "violet": "purple", "turquoise": "teal", "cyan": "teal", "golden": "yellow", "gold": "yellow", "crimson": "red", "scarlet": "red", "navy": "blue",
     "magenta": "pink", "lime": "green", "emerald": "green", "amber": "orange", "beige": "brown", "huge": "big", "large": "big", "giant": "big",
-    "tiny": "small", "little": "small", "mini": "small", "beside": "next", "near": "next", "underneath": "below", "beneath": "below", "atop": "top",
+    "tiny": "small", "little": "small", "mini": "small", "beside": "next", "near": "next", "underneath": "under", "beneath": "under", "atop": "top",
     "closeup": "macro", "ocean": "sea", "seaside": "beach", "shore": "beach", "coast": "beach", "woods": "forest", "woodland": "forest", "jungle": "forest",
     "grassy": "grass", "grassland": "meadow", "field": "meadow", "park": "meadow", "lawn": "meadow", "garden": "meadow", "prairie": "meadow", "dunes": "desert", "sandy": "sand", "snowy": "snow", "snowing": "snow", "winter": "snow", "winterly": "snow", "icy": "snow",
     "cosmos": "space", "galaxy": "space", "universe": "space", "outer": "space", "starry": "stars", "nighttime": "night", "midnight": "night", "evening": "dusk", "sundown": "sunset", "twilight": "dusk", "dawn": "sunrise",

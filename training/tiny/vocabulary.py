@@ -26,4 +26,4 @@ def build_vocabulary(concepts: list[dict], known: dict[str, int] | None = None) 
 
 def with_synonyms(vocabulary: dict[str, int]) -> dict[str, int]:
     """The vocabulary, the words that share an id with one of its words, and the silent words (with the id of padding)."""
-    return dict.fromkeys(captions.SILENT - vocabulary.keys(), PAD) | vocabulary | {word: vocabulary[same] for word, same in captions.SYNONYMS.items() if same in vocabulary}
+    return vocabulary | dict.fromkeys(captions.SILENT, PAD) | {word: vocabulary[same] for word, same in captions.SYNONYMS.items() if same in vocabulary}

@@ -220,7 +220,7 @@ function describeUnknown({ unknown, known }: TinyTokens): string {
       ? `this model knows no word of the prompt, so the picture shows nothing in particular: ${named}`
       : `this model does not know most words of the prompt and left them out: ${named}`;
   return (
-    `${what}. It is a small demonstration model that understands the English names of almost five hundred things; ` +
+    `${what}. It is a small demonstration model that understands the English names of some two thousand things; ` +
     "`sluice models list` shows models that understand more"
   );
 }
