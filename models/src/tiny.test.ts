@@ -1,36 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  type Artifact,
-  isArtifact,
-  isModelError,
-  type RunContext,
-  type SetupContext,
-} from "@sluice/runtime/model";
+import { isArtifact, isModelError } from "@sluice/runtime/model";
 import exifr from "exifr";
-import type { FluxProInput } from "./schemas/flux-pro.ts";
-import { EXAMPLE_PROMPT, type TextToImageOutput } from "./schemas/text-to-image.ts";
+import { EXAMPLE_PROMPT } from "./schemas/text-to-image.ts";
+import { INPUT, openTiny } from "./testing/open-tiny.ts";
 import models from "./tiny.ts";
 
 const [fluxPro, fluxProV11, fluxDev, fluxSchnell] = models;
 const isLong = process.env["SLUICE_LONG"] === "1";
 
-type State = typeof fluxPro extends { setup?: (context: SetupContext) => infer S | Promise<infer S> }
-  ? Awaited<S>
-  : never;
-
-const INPUT: FluxProInput = {
-  prompt: "a red apple on a white background",
-  image_size: { width: 256, height: 192 },
-  num_inference_steps: 4,
-  guidance_scale: 3.5,
-  num_images: 1,
-  safety_tolerance: "2",
-};
-
 describe("the embedded text-to-image endpoints", () => {
   test("an answer has every field of the schema, with the seed and prompt that were used", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     const output = await model.run({ seed: 42, num_images: 2 });
     assert.deepEqual(Object.keys(output), ["images", "timings", "seed", "has_nsfw_concepts", "prompt"]);
     assert.equal(output.images.length, 2);
@@ -49,14 +30,14 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("without a seed the request's own is used and told", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     const output = await model.run({});
     assert.equal(output.seed, 99);
     assert.deepEqual(output.images[0]?.bytes, (await model.run({ seed: 99 })).images[0]?.bytes);
   });
 
   test("image i of several is the image of seed + i, byte for byte", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     const several = await model.run({ seed: 2 ** 32 - 1, num_images: 3 });
     for (const [i, seed] of [2 ** 32 - 1, 0, 1].entries())
       assert.deepEqual((await model.run({ seed })).images[0]?.bytes, several.images[i]?.bytes);
@@ -64,7 +45,7 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("the picture says that a model made it, which one, and neither the prompt nor a time", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     for (const output_format of ["jpeg", "png"]) {
       const [image] = (await model.run({ output_format })).images;
       assert.ok(image);
@@ -77,12 +58,12 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("sync_mode hands the picture back inside the answer", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     assert.equal((await model.run({ sync_mode: true })).images[0]?.inline, true);
   });
 
   test("guidance beyond the model's range is moved to its end, and the log says so", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     await model.run({ guidance_scale: 20 });
     assert.match(
       model.lines.join("\n"),
@@ -91,7 +72,7 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("flux-pro/v1.1, flux/dev and flux/schnell answer with the same model and weights", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     const { prompt, image_size, num_images, safety_tolerance } = INPUT;
     const pro = {
       prompt,
@@ -116,13 +97,13 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("previews are small pictures that nobody has to wait for", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     await model.run({ num_inference_steps: 50, num_images: 2 }, { wantsPreviews: true });
     for (const preview of model.previews) assert.equal(preview.contentType, "image/jpeg");
   });
 
   test("a picture that is too large is refused on its field", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     await assert.rejects(model.run({ image_size: { width: 4096, height: 4096 } }), (error) => {
       assert.ok(isModelError(error));
       return error.detail[0]?.loc.join(".") === "body.image_size.width";
@@ -130,7 +111,7 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("a prompt that the tolerance refuses gives black pictures, marked; others are untouched", async () => {
-    await using model = await open();
+    await using model = await openTiny();
     const refused = await model.run({ prompt: "a nude woman", num_images: 2 });
     assert.deepEqual(refused.has_nsfw_concepts, [true, true]);
     assert.equal(typeof refused.timings["inference"], "number");
@@ -143,9 +124,9 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("the operator may have refused prompts rejected or only marked, and may limit the tolerance", async () => {
-    await using rejecting = await open({ safety_action: "reject" });
+    await using rejecting = await openTiny({ safety_action: "reject" });
     await assert.rejects(rejecting.run({ prompt: "a nude woman" }), isContentError);
-    await using flagging = await open({ safety_action: "flag", max_safety_tolerance: "2" });
+    await using flagging = await openTiny({ safety_action: "flag", max_safety_tolerance: "2" });
     const output = await flagging.run({ prompt: "a nude apple", safety_tolerance: "6" });
     assert.deepEqual(output.has_nsfw_concepts, [true]);
     assert.ok((output.images[0]?.bytes.length ?? 0) > 3000, "the picture is handed out");
@@ -154,7 +135,7 @@ describe("the embedded text-to-image endpoints", () => {
 
   test("what is always forbidden is an error at every tolerance and before any picture is made", async () => {
     for (const settings of [{}, { safety_action: "flag" }]) {
-      await using model = await open(settings);
+      await using model = await openTiny(settings);
       for (const safety_tolerance of ["1", "6"] as const)
         await assert.rejects(model.run({ prompt: "a naked child", safety_tolerance }), isContentError);
       assert.deepEqual(model.phases, []);
@@ -162,7 +143,7 @@ describe("the embedded text-to-image endpoints", () => {
   });
 
   test("harmless prompts are flagged at no seed", { timeout: 3_600_000 }, async (t) => {
-    await using model = await open();
+    await using model = await openTiny();
     const prompts = [
       EXAMPLE_PROMPT,
       "a red apple on a white table",
@@ -185,22 +166,6 @@ describe("the embedded text-to-image endpoints", () => {
       }
     t.diagnostic(`${seeds} seeds`);
   });
-
-  test("memory does not grow with the number of pictures", {
-    skip: isLong ? false : "long form only",
-    timeout: 3_600_000,
-  }, async (t) => {
-    await using model = await open();
-    const measure = async (count: number): Promise<number> => {
-      for (let i = 0; i < count; i++) await model.run({ seed: i, image_size: "landscape_4_3" });
-      return process.memoryUsage().rss / 1e6;
-    };
-    const before = await measure(50);
-    const after = await measure(450);
-    t.diagnostic(`${Math.round(before)} MB after 50 pictures, ${Math.round(after)} MB after 500`);
-    assert.ok(after < before + 60, `${before} MB became ${after} MB`);
-    assert.ok(after < 500, `${after} MB`);
-  });
 });
 
 function isContentError(error: unknown): boolean {
@@ -209,44 +174,4 @@ function isContentError(error: unknown): boolean {
   return (
     error.status === 422 && detail?.type === "content_policy_violation" && detail.loc.join() === "body,prompt"
   );
-}
-
-interface OpenModel extends AsyncDisposable {
-  readonly context: RunContext<State>;
-  readonly lines: string[];
-  readonly phases: string[];
-  readonly previews: Artifact[];
-  run(input: Partial<FluxProInput>, context?: Partial<RunContext<State>>): Promise<TextToImageOutput>;
-}
-
-async function open(settings: Record<string, string> = {}): Promise<OpenModel> {
-  const signal = new AbortController().signal;
-  const lines: string[] = [];
-  const phases: string[] = [];
-  const previews: Artifact[] = [];
-  const log = (line: string) => void lines.push(line);
-  const state = (await fluxPro.setup?.({ log, signal, threads: 2, cacheDir: "", settings })) as State;
-  const context: RunContext<State> = {
-    state,
-    requestId: "r",
-    endpointId: fluxPro.id,
-    attempt: 1,
-    seed: 99,
-    signal,
-    log,
-    progress: ({ phase }) => void phases.push(phase),
-    preview: ({ artifact }) => void previews.push(artifact),
-    emit: () => {},
-    files: { read: () => Promise.reject(new Error("this model reads no files")) },
-    wantsPreviews: false,
-    headers: {},
-  };
-  return {
-    context,
-    lines,
-    phases,
-    previews,
-    run: async (input, more = {}) => fluxPro.run({ ...INPUT, ...input }, { ...context, ...more }),
-    [Symbol.asyncDispose]: async () => fluxPro.teardown?.(state),
-  };
 }
