@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isModelError, type RunContext } from "@sluice/runtime/model";
+import { isModelError } from "@sluice/runtime/model";
 import { createDiffusionFolder, type DiffusionFolderOptions } from "@sluice/runtime/testing/diffusion-folder";
 import { createReplaySdServer } from "@sluice/runtime/testing/replay-sd-server";
 import sharp from "sharp";
-import { defineTextToImage, type OpenWeightsEndpoint, type OpenWeightsOptions } from "./open-weights.ts";
-
-type State = OpenWeightsEndpoint extends { run: (input: never, context: RunContext<infer S>) => unknown }
-  ? S
-  : never;
+import { defineTextToImage, type OpenWeightsOptions } from "./open-weights.ts";
+import { setUpModel } from "./testing/set-up-model.ts";
 
 const FLUX_PRO = {
   prompt: "a cat beside a dog",
@@ -150,33 +147,23 @@ async function start(
   beneath?: AsyncDisposable,
 ) {
   const lines: string[] = [];
-  const log = (line: string) => void lines.push(line);
-  const { signal } = new AbortController();
   const endpoints = defineTextToImage(options);
   const [endpoint] = endpoints;
   assert.ok(endpoint);
-  const state = (await endpoint.setup?.({ log, signal, threads: 1, cacheDir: "", settings })) as State;
-  const context: RunContext<State> = {
-    state,
-    requestId: "r",
-    endpointId: endpoint.id,
-    attempt: 1,
-    seed: 99,
-    signal,
-    log,
-    progress: () => {},
-    preview: () => {},
-    emit: () => {},
-    files: { read: async () => ({ bytes: await drawBars(), contentType: "image/png", source: "data:" }) },
-    wantsPreviews: false,
-    headers: {},
-  };
+  const context = await setUpModel(
+    endpoint,
+    { threads: 1, settings },
+    {
+      log: (line) => void lines.push(line),
+      files: { read: async () => ({ bytes: await drawBars(), contentType: "image/png", source: "data:" }) },
+    },
+  );
   return {
     endpoints,
     lines,
     run: async (input: object) => endpoint.run(input, context),
     async [Symbol.asyncDispose]() {
-      await endpoint.teardown?.(state);
+      await endpoint.teardown?.(context.state);
       await beneath?.[Symbol.asyncDispose]();
     },
   };

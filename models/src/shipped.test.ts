@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createModelError, isModelError, type ModelDefinition, type RunContext } from "@sluice/runtime/model";
+import { createModelError, isModelError, type ModelDefinition } from "@sluice/runtime/model";
 import sharp from "sharp";
 import esrgan from "./esrgan.ts";
 import { SHIPPED_MODEL_FILES } from "./index.ts";
 import nsfw from "./nsfw.ts";
 import type { EsrganInput } from "./schemas/esrgan.ts";
+import { setUpModel } from "./testing/set-up-model.ts";
 
 const ESRGAN: EsrganInput = {
   image_url: "x",
@@ -105,23 +106,7 @@ interface OpenModel<Input, Output> extends AsyncDisposable {
 async function open<Input, Output, State>(
   model: ModelDefinition<Input, Output, State>,
 ): Promise<OpenModel<Input, Output>> {
-  const signal = new AbortController().signal;
-  const log = () => {};
-  const state = (await model.setup?.({ log, signal, threads: 2, cacheDir: "", settings: {} })) as State;
-  const context: Omit<RunContext<State>, "files"> = {
-    state,
-    requestId: "r",
-    endpointId: model.id,
-    attempt: 1,
-    seed: 1,
-    signal,
-    log,
-    progress: () => {},
-    preview: () => {},
-    emit: () => {},
-    wantsPreviews: false,
-    headers: {},
-  };
+  const context = await setUpModel(model, {});
   return {
     run: async (input, bytes) => {
       const read = async (value: unknown) =>
@@ -130,6 +115,6 @@ async function open<Input, Output, State>(
           : Promise.reject(createModelError("file_download_error", ["body", "image_url"]));
       return model.run(input, { ...context, files: { read } });
     },
-    [Symbol.asyncDispose]: async () => model.teardown?.(state),
+    [Symbol.asyncDispose]: async () => model.teardown?.(context.state),
   };
 }

@@ -2,6 +2,7 @@ import type { Artifact, RunContext, SetupContext } from "@sluice/runtime/model";
 import type { FluxProInput } from "../schemas/flux-pro.ts";
 import type { TextToImageOutput } from "../schemas/text-to-image.ts";
 import models from "../tiny.ts";
+import { setUpModel } from "./set-up-model.ts";
 
 const fluxPro = models[0];
 
@@ -29,33 +30,24 @@ export interface OpenModel extends AsyncDisposable {
 
 /** `fal-ai/flux-pro` with the shipped weights in this process, and what it says while it runs. */
 export async function openTiny(settings: Record<string, string> = {}): Promise<OpenModel> {
-  const signal = new AbortController().signal;
   const lines: string[] = [];
   const phases: string[] = [];
   const previews: Artifact[] = [];
-  const log = (line: string) => void lines.push(line);
-  const state = (await fluxPro.setup?.({ log, signal, threads: 2, cacheDir: "", settings })) as State;
-  const context: RunContext<State> = {
-    state,
-    requestId: "r",
-    endpointId: fluxPro.id,
-    attempt: 1,
-    seed: 99,
-    signal,
-    log,
-    progress: ({ phase }) => void phases.push(phase),
-    preview: ({ artifact }) => void previews.push(artifact),
-    emit: () => {},
-    files: { read: () => Promise.reject(new Error("this model reads no files")) },
-    wantsPreviews: false,
-    headers: {},
-  };
+  const context = await setUpModel(
+    fluxPro,
+    { settings },
+    {
+      log: (line) => void lines.push(line),
+      progress: ({ phase }) => void phases.push(phase),
+      preview: ({ artifact }) => void previews.push(artifact),
+    },
+  );
   return {
     context,
     lines,
     phases,
     previews,
     run: async (input, more = {}) => fluxPro.run({ ...INPUT, ...input }, { ...context, ...more }),
-    [Symbol.asyncDispose]: async () => fluxPro.teardown?.(state),
+    [Symbol.asyncDispose]: async () => fluxPro.teardown?.(context.state),
   };
 }
